@@ -1,0 +1,1 @@
+"""Compiles protos/ into everything that is generated: `python -m codegen [--check]`. gen/ holds output only."""

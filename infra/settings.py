@@ -1,0 +1,54 @@
+"""All settings of all processes. The only module that reads the environment (rule: tests/rules).
+
+A setting `x` is the variable `TULLE_X`; secrets are files in `secrets_dir`, never variables.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """What one service process needs; services subclass it in their main.py with their own."""
+
+    model_config = SettingsConfigDict(env_prefix="TULLE_", frozen=True)
+
+    workload: str
+    """Name in services/topology.py; also its PostgreSQL role and schema, its NATS and Valkey user."""
+    run_dir: Path
+    """Short private folder (0700) of sockets: `<workload>.sock` serves, `<workload>.out.sock` calls."""
+    state_dir: Path
+    """The process's own folder for what should survive a restart, such as last-good keys."""
+    secrets_dir: Path
+    """Folder of files: `postgres`, `nats`, `valkey` (passwords), `sidecar`, and the service's own keys."""
+    postgres_host: str = "127.0.0.1"
+    """Host name, or the folder of a Unix socket."""
+    postgres_port: int = 5432
+    postgres_database: str = "tulle"
+    postgres_connections: int = 8
+    nats_url: str = "nats://127.0.0.1:4222"
+    valkey_url: str = "redis://127.0.0.1:6379/0"
+    """`redis://…` or `unix:///path?db=0`, without credentials."""
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 1025
+    public_url: str = "http://127.0.0.1:8080"
+    """Where people reach the gateway: issuer of tokens, links in mails."""
+    log_level: str = "info"
+    trace_ratio: float = 0.01
+    """Share of new traces that are recorded, 0 to 1; a sampled caller is always followed."""
+
+    @property
+    def listen_socket(self) -> Path:
+        """Where the service's gRPC server listens, for its own sidecar only."""
+        return self.run_dir / f"{self.workload}.sock"
+
+    @property
+    def outbound_socket(self) -> Path:
+        """The sidecar's door to all other services."""
+        return self.run_dir / f"{self.workload}.out.sock"
+
+    def secret(self, name: str) -> str:
+        """The secret in the file `name`. Raises: FileNotFoundError naming the file."""
+        return (self.secrets_dir / name).read_text().strip()

@@ -1,0 +1,227 @@
+"""The contract as data: services, methods, policies and events, read from a descriptor set.
+
+The one model from which everything that the contract decides is made: the pipeline's steps, the
+gateway's routes, the sidecars' rules, OpenAPI, the policy matrix. Pure functions of the descriptor
+set that `python -m codegen` writes to `codegen/gen/contract.binpb`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+
+DESCRIPTOR_SET = Path(__file__).parent.parent / "codegen" / "gen" / "contract.binpb"
+
+NONE, OPTIONAL, REQUIRED = "none", "optional", "required"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRule:
+    """One binding of a method to REST (google.api.http). `body`: a field, `*` for all, or empty."""
+
+    verb: str
+    path: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket of `requests`, filled once in `per` seconds."""
+
+    requests: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method with its policy. `deadline` is in seconds."""
+
+    service: str
+    name: str
+    input: str
+    output: str
+    server_streaming: bool
+    end_user: str
+    roles: frozenset[str]
+    fresh: bool
+    callers: frozenset[str]
+    rate_limit: RateLimit | None
+    deadline: float
+    reasons: frozenset[str]
+    emits: tuple[str, ...]
+    retry_safe: bool
+    """The caller's sidecar may repeat it: idempotency_level says so."""
+    returns_secret: bool
+    """A field of the answer is marked secret, so the answer is never stored."""
+    request_id: bool
+    """The request has a `request_id` (AIP-155)."""
+    http: tuple[HttpRule, ...]
+
+    @property
+    def path(self) -> str:
+        """`/package.Service/Method`, the key of all policy."""
+        return f"/{self.service}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service; `domain` is the folder of services/ that implements it."""
+
+    name: str
+    domain: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event message. `retention` is in seconds; `subject` is the whole NATS subject."""
+
+    message: str
+    domain: str
+    subject: str
+    retention: float
+    consumers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Everything that the protos say, keyed by full names without a leading dot."""
+
+    services: Mapping[str, Service]
+    events: Mapping[str, Event]
+    pool: descriptor_pool.DescriptorPool
+
+    @property
+    def methods(self) -> Iterator[Method]:
+        """All methods of all services, in order of their names."""
+        return (method for name in sorted(self.services) for method in self.services[name].methods)
+
+    def method(self, path: str) -> Method:
+        """The method at `/package.Service/Method`. Raises KeyError."""
+        return self._by_path[path]
+
+    @functools.cached_property
+    def _by_path(self) -> Mapping[str, Method]:
+        return {method.path: method for method in self.methods}
+
+
+@functools.cache
+def contract() -> Contract:
+    """The contract of this build."""
+    return load(DESCRIPTOR_SET.read_bytes())
+
+
+def load(descriptor_set: bytes) -> Contract:
+    """Read a serialised FileDescriptorSet whose files are in order of their imports."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor_set).file
+    pool = descriptor_pool.DescriptorPool()
+    for file in files:
+        pool.Add(file)
+    found = [pool.FindFileByName(file.name) for file in files if file.package.startswith("tulle.")]
+    services = [_service(service, pool) for file in found for service in file.services_by_name.values()]
+    events = [
+        event
+        for file in found
+        for message in file.message_types_by_name.values()
+        if (event := _event(message, pool)) is not None
+    ]
+    return Contract({s.name: s for s in services}, {e.message: e for e in events}, pool)
+
+
+def option(descriptor: object, kind: str, name: str, pool: descriptor_pool.DescriptorPool) -> Message | None:
+    """The value of extension `name` in a descriptor's options (`kind`, such as `MethodOptions`), if set."""
+    options = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"google.protobuf.{kind}"))
+    parsed = options.FromString(descriptor.GetOptions().SerializeToString())  # type: ignore[attr-defined]
+    extension = pool.FindExtensionByName(name)
+    return parsed.Extensions[extension] if parsed.HasExtension(extension) else None
+
+
+def sensitive(field: FieldDescriptor, pool: descriptor_pool.DescriptorPool) -> bool:
+    """Whether a field is marked personal or secret."""
+    policy = option(field, "FieldOptions", "tulle.policy.v1.field", pool)
+    return policy is not None and (policy.personal or policy.secret)
+
+
+def _service(service: ServiceDescriptor, pool: descriptor_pool.DescriptorPool) -> Service:
+    domain = service.full_name.split(".")[1]
+    return Service(service.full_name, domain, tuple(_method(m, pool) for m in service.methods))
+
+
+def _method(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> Method:
+    policy = option(method, "MethodOptions", "tulle.policy.v1.method", pool)
+    if policy is None:
+        policy = message_factory.GetMessageClass(pool.FindMessageTypeByName("tulle.policy.v1.MethodPolicy"))()
+    roles = policy.DESCRIPTOR.fields_by_name["roles"].enum_type.values_by_number
+    level = method.GetOptions().idempotency_level
+    return Method(
+        service=method.containing_service.full_name,
+        name=method.name,
+        input=method.input_type.full_name,
+        output=method.output_type.full_name,
+        server_streaming=method.server_streaming,
+        end_user=("", NONE, OPTIONAL, REQUIRED)[policy.end_user],
+        roles=frozenset(roles[role].name.removeprefix("ROLE_").lower() for role in policy.roles),
+        fresh=policy.fresh,
+        callers=frozenset(policy.callers),
+        rate_limit=_rate_limit(policy),
+        deadline=_seconds(policy.deadline),
+        reasons=frozenset(policy.reasons),
+        emits=tuple(policy.emits),
+        retry_safe=level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
+        returns_secret=_has_secret(method.output_type, pool, frozenset()),
+        request_id="request_id" in method.input_type.fields_by_name,
+        http=_http(method, pool),
+    )
+
+
+def _rate_limit(policy: Message) -> RateLimit | None:
+    limit = policy.rate_limit  # type: ignore[attr-defined]
+    return RateLimit(limit.requests, _seconds(limit.per)) if limit.requests else None
+
+
+def _seconds(duration: object) -> float:
+    return duration.seconds + duration.nanos / 1e9  # type: ignore[attr-defined, no-any-return]
+
+
+def _has_secret(message: Descriptor, pool: descriptor_pool.DescriptorPool, seen: frozenset[str]) -> bool:
+    if message.full_name in seen:
+        return False
+    seen |= {message.full_name}
+    return any(
+        (policy is not None and policy.secret)
+        or (field.message_type is not None and _has_secret(field.message_type, pool, seen))
+        for field in message.fields
+        for policy in [option(field, "FieldOptions", "tulle.policy.v1.field", pool)]
+    )
+
+
+def _http(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> tuple[HttpRule, ...]:
+    rule = option(method, "MethodOptions", "google.api.http", pool)
+    if rule is None:
+        return ()
+    bindings = []
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        path = getattr(binding, verb)
+        bindings.append(HttpRule(path.kind, path.path, binding.body) if verb == "custom" else HttpRule(verb.upper(), path, binding.body))
+    return tuple(bindings)
+
+
+def _event(message: Descriptor, pool: descriptor_pool.DescriptorPool) -> Event | None:
+    policy = option(message, "MessageOptions", "tulle.policy.v1.event", pool)
+    if policy is None:
+        return None
+    domain = message.full_name.split(".")[1]
+    return Event(
+        message=message.full_name,
+        domain=domain,
+        subject=f"tulle.{domain}.{policy.subject}",
+        retention=_seconds(policy.retention),
+        consumers=frozenset(policy.consumers),
+    )

@@ -1,0 +1,1 @@
+"""The domain services and the table of every process (`topology`)."""

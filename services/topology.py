@@ -1,0 +1,78 @@
+"""Every process of the platform in one table, from which the local stack, the sidecars, the
+Kubernetes output and the diagram in the docs are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRUST_DOMAIN = "tulle.local"
+NAMESPACE = "tulle"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A program that we do not write: a database, a broker."""
+
+    name: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A process with a mesh identity of its own.
+
+    `serves`: full names of its gRPC services. `needs`: boxes that must be ready first. `calls`:
+    workloads that it calls through its sidecar. `module`: what `python -m` runs; empty for the
+    gateway, which is Envoy alone, and for people, who run nothing.
+    """
+
+    name: str
+    what: str
+    module: str = ""
+    serves: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    replicas: int = 1
+
+
+BOXES = (
+    Box("postgres", "PostgreSQL: each service its own role and schema"),
+    Box("valkey", "Valkey: counters that several processes share"),
+    Box("nats", "NATS JetStream: events"),
+    Box("mail", "a mail server that catches everything; read it with ./tulle mail"),
+)
+
+WORKLOADS = (
+    Workload(
+        "auth",
+        "accounts, credentials, sessions, tokens",
+        module="services.auth.main",
+        serves=("tulle.auth.v1.AuthService", "tulle.auth.v1.KeysService", "tulle.auth.v1.AccountsService"),
+        needs=("postgres", "valkey", "nats", "mail"),
+    ),
+    Workload(
+        "users",
+        "profiles and preferences",
+        module="services.users.main",
+        serves=("tulle.users.v1.UsersService",),
+        needs=("postgres", "nats"),
+        calls=("auth",),
+    ),
+    Workload("gateway", "the edge: REST and gRPC for everybody outside", calls=("auth", "users")),
+    Workload("operator", "the person at ./tulle, through RPCs only", calls=("auth", "users")),
+)
+
+WORKLOAD = {workload.name: workload for workload in WORKLOADS}
+
+
+def spiffe_id(workload: str) -> str:
+    """The workload's identity in the mesh (SPIFFE)."""
+    return f"spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/sa/{workload}"
+
+
+def owner(service: str) -> Workload:
+    """The workload that serves a gRPC service, by its full name. Raises KeyError."""
+    return _OWNER[service]
+
+
+_OWNER = {service: workload for workload in WORKLOADS for service in workload.serves}
