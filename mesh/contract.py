@@ -11,10 +11,10 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
 
 DESCRIPTOR_SET = Path(__file__).parent.parent / "codegen" / "gen" / "contract.binpb"
 
@@ -134,10 +134,13 @@ def load(descriptor_set: bytes) -> Contract:
     return Contract({s.name: s for s in services}, {e.message: e for e in events}, pool)
 
 
-def option(descriptor: object, kind: str, name: str, pool: descriptor_pool.DescriptorPool) -> Message | None:
-    """The value of extension `name` in a descriptor's options (`kind`, such as `MethodOptions`), if set."""
-    options = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"google.protobuf.{kind}"))
-    parsed = options.FromString(descriptor.GetOptions().SerializeToString())  # type: ignore[attr-defined]
+def option(descriptor: Any, kind: str, name: str, pool: descriptor_pool.DescriptorPool) -> Any:
+    """The value of extension `name` in a descriptor's options (`kind`, such as `MethodOptions`), or None.
+
+    Read with the classes of the contract's own pool, so that no generated code need be imported.
+    """
+    options: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"google.protobuf.{kind}"))
+    parsed = options.FromString(descriptor.GetOptions().SerializeToString())
     extension = pool.FindExtensionByName(name)
     return parsed.Extensions[extension] if parsed.HasExtension(extension) else None
 
@@ -180,13 +183,13 @@ def _method(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> M
     )
 
 
-def _rate_limit(policy: Message) -> RateLimit | None:
-    limit = policy.rate_limit  # type: ignore[attr-defined]
+def _rate_limit(policy: Any) -> RateLimit | None:
+    limit = policy.rate_limit
     return RateLimit(limit.requests, _seconds(limit.per)) if limit.requests else None
 
 
-def _seconds(duration: object) -> float:
-    return duration.seconds + duration.nanos / 1e9  # type: ignore[attr-defined, no-any-return]
+def _seconds(duration: Any) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)
 
 
 def _has_secret(message: Descriptor, pool: descriptor_pool.DescriptorPool, seen: frozenset[str]) -> bool:
@@ -205,12 +208,14 @@ def _http(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> tup
     rule = option(method, "MethodOptions", "google.api.http", pool)
     if rule is None:
         return ()
-    bindings = []
-    for binding in (rule, *rule.additional_bindings):
-        verb = binding.WhichOneof("pattern")
-        path = getattr(binding, verb)
-        bindings.append(HttpRule(path.kind, path.path, binding.body) if verb == "custom" else HttpRule(verb.upper(), path, binding.body))
-    return tuple(bindings)
+    return tuple(_binding(binding) for binding in (rule, *rule.additional_bindings))
+
+
+def _binding(rule: Any) -> HttpRule:
+    verb = rule.WhichOneof("pattern")
+    if verb == "custom":
+        return HttpRule(rule.custom.kind, rule.custom.path, rule.body)
+    return HttpRule(verb.upper(), getattr(rule, verb), rule.body) if verb else HttpRule("", "", rule.body)
 
 
 def _event(message: Descriptor, pool: descriptor_pool.DescriptorPool) -> Event | None:
