@@ -14,8 +14,7 @@ from google.rpc import status_pb2
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
-ROOT = Path(__file__).parent.parent
-PROTOS = ROOT / "protos"
+BIN = Path(sys.executable).parent
 
 # Error details that the gateway turns into JSON must be in its descriptor set.
 DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
@@ -24,11 +23,6 @@ VALIDATE = "buf/validate/validate.proto"
 
 class CompileError(Exception):
     """protoc refused the protos; its own words are above."""
-
-
-def sources() -> tuple[str, ...]:
-    """Our proto files, relative to protos/."""
-    return tuple(sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto")))
 
 
 def validate_set() -> descriptor_pb2.FileDescriptorSet:
@@ -41,19 +35,21 @@ def validate_set() -> descriptor_pb2.FileDescriptorSet:
     return result
 
 
-def run(protos: Path, scratch: Path, out: Path) -> bytes:
-    """Compile `protos` into stubs under `out`; returns the FileDescriptorSet with source positions.
+def names(protos: Path) -> tuple[str, ...]:
+    """The proto files in `protos`, relative to it."""
+    return tuple(sorted(path.relative_to(protos).as_posix() for path in protos.rglob("*.proto")))
+
+
+def descriptor_set(protos: Path, scratch: Path) -> bytes:
+    """Compile `protos` into a FileDescriptorSet with comments and source positions.
 
     `scratch`: a folder for intermediate files. Raises: CompileError.
     """
-    known = scratch / "validate.binpb"
+    known, compiled = scratch / "validate.binpb", scratch / "contract.binpb"
     # protoc takes imports from this set only if it is self-contained.
     known.write_bytes(validate_set().SerializeToString())
-    compiled = scratch / "contract.binpb"
-    names = sorted(path.relative_to(protos).as_posix() for path in protos.rglob("*.proto"))
     google = Path(status_pb2.__file__).parent.parent.parent
     well_known = Path(grpc_tools.__file__).parent / "_proto"
-    bin_folder = Path(sys.executable).parent
     _protoc(
         f"--proto_path={protos}",
         f"--proto_path={google}",
@@ -62,26 +58,40 @@ def run(protos: Path, scratch: Path, out: Path) -> bytes:
         "--include_imports",
         "--include_source_info",
         f"--descriptor_set_out={compiled}",
-        *names,
+        *names(protos),
         *DETAILS,
     )
+    return compiled.read_bytes()
+
+
+def stubs(compiled: Path, files: tuple[str, ...], with_services: tuple[str, ...], out: Path) -> None:
+    """Write typed messages for `files` and typed gRPC stubs for `with_services` under `out`.
+
+    `compiled`: the file of a descriptor set that has them all. Raises: CompileError.
+    """
     _protoc(
         f"--descriptor_set_in={compiled}",
-        f"--plugin=protoc-gen-mypy={bin_folder / 'protoc-gen-mypy'}",
-        f"--plugin=protoc-gen-mypy_grpc={bin_folder / 'protoc-gen-mypy_grpc'}",
+        f"--plugin=protoc-gen-mypy={BIN / 'protoc-gen-mypy'}",
         f"--python_out={out}",
         f"--mypy_out=quiet:{out}",
-        *names,
+        *files,
         VALIDATE,
     )
     _protoc(
         f"--descriptor_set_in={compiled}",
-        f"--plugin=protoc-gen-mypy_grpc={bin_folder / 'protoc-gen-mypy_grpc'}",
+        f"--plugin=protoc-gen-mypy_grpc={BIN / 'protoc-gen-mypy_grpc'}",
         f"--grpc_python_out={out}",
         f"--mypy_grpc_out=quiet:{out}",
-        *(name for name in names if "\nservice " in (protos / name).read_text()),
+        *with_services,
     )
-    return compiled.read_bytes()
+
+
+def without_source(compiled: bytes) -> bytes:
+    """The same set without comments and positions: a third of the size, for processes that load it."""
+    result = descriptor_pb2.FileDescriptorSet.FromString(compiled)
+    for file in result.file:
+        file.ClearField("source_code_info")
+    return result.SerializeToString()
 
 
 def _protoc(*arguments: str) -> None:

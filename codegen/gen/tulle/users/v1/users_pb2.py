@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atulle/users/v1/users.proto\x12\x0etulle.users.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"\xae\x04\n\x07Profile\x12\x1d\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\x06userId\x12\x45\n\x0c\x64isplay_name\x18\x02 \x01(\tB\"\xbaH\x19r\x17\x18P2\x13^[^\\x00-\\x1f\\x7f]*$\xb2\xbb\x18\x02\x08\x01R\x0b\x64isplayName\x12>\n\x06handle\x18\x03 \x01(\tB&\xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{2,29}$\xd8\x01\x01\xb2\xbb\x18\x02\x08\x01R\x06handle\x12V\n\x06locale\x18\x04 \x01(\tB>\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01R\x06locale\x12\x43\n\ttime_zone\x18\x05 \x01(\tB&\xbaH#r\x1e\x18@2\x1a^[A-Za-z][A-Za-z0-9_+/-]*$\xd8\x01\x01R\x08timeZone\x12=\n\navatar_url\x18\x06 \x01(\tB\x1e\xbaH\x15r\x10\x18\x80\x10:\x08https://\x88\x01\x01\xd8\x01\x01\xb2\xbb\x18\x02\x08\x01R\tavatarUrl\x12\x1b\n\x04\x65tag\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\"\x89\x02\n\x0bPreferences\x12\x35\n\x05theme\x18\x01 \x01(\x0e\x32\x15.tulle.users.v1.ThemeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05theme\x12!\n\x0cproduct_news\x18\x02 \x01(\x08R\x0bproductNews\x12@\n\nweek_start\x18\x03 \x01(\x0e\x32\x17.tulle.users.v1.WeekdayB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tweekStart\x12\x1b\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x41\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\"Z\n\x11GetProfileRequest\x12\x45\n\x07user_id\x18\x01 \x01(\tB,\xbaH)r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x06userId\"\x92\x01\n\x14UpdateProfileRequest\x12=\n\x07profile\x18\x01 \x01(\x0b\x32\x17.tulle.users.v1.ProfileB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07profile\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"\x17\n\x15GetPreferencesRequest\"\xa2\x01\n\x18UpdatePreferencesRequest\x12I\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1b.tulle.users.v1.PreferencesB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x0bpreferences\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"h\n\x17\x42\x61tchGetProfilesRequest\x12M\n\x08user_ids\x18\x01 \x03(\tB2\xbaH/\x92\x01,\x08\x01\x10\x64\"&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x07userIds\"O\n\x18\x42\x61tchGetProfilesResponse\x12\x33\n\x08profiles\x18\x01 \x03(\x0b\x32\x17.tulle.users.v1.ProfileR\x08profiles\"\xab\x01\n\x10ListUsersRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x45\n\rhandle_prefix\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,29}$\xd8\x01\x01R\x0chandlePrefix\"j\n\x11ListUsersResponse\x12-\n\x05users\x18\x01 \x03(\x0b\x32\x17.tulle.users.v1.ProfileR\x05users\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*?\n\x05Theme\x12\x15\n\x11THEME_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTHEME_LIGHT\x10\x01\x12\x0e\n\nTHEME_DARK\x10\x02*`\n\x07Weekday\x12\x17\n\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n\x0eWEEKDAY_MONDAY\x10\x01\x12\x14\n\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n\x0eWEEKDAY_SUNDAY\x10\x07\x32\xe6\x08\n\x0cUsersService\x12\xa7\x01\n\nGetProfile\x12!.tulle.users.v1.GetProfileRequest\x1a\x17.tulle.users.v1.Profile\"]\x90\x02\x01\xaa\xbb\x18+\x08\x03\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02:\x11PROFILE_NOT_FOUND\x82\xd3\xe4\x93\x02%\x12\x13/v1/users/{user_id}Z\x0e\x12\x0c/v1/users/me\x12\xe7\x01\n\rUpdateProfile\x12$.tulle.users.v1.UpdateProfileRequest\x1a\x17.tulle.users.v1.Profile\"\x96\x01\xaa\xbb\x18u\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x11PROFILE_NOT_FOUND:\rSTALE_PROFILE:\x0cHANDLE_TAKEN:\rUNKNOWN_FIELDB\x1dtulle.users.v1.ProfileUpdated\x82\xd3\xe4\x93\x02\x17\x32\x0c/v1/users/me:\x07profile\x12\xa8\x01\n\x0eGetPreferences\x12%.tulle.users.v1.GetPreferencesRequest\x1a\x1b.tulle.users.v1.Preferences\"R\x90\x02\x01\xaa\xbb\x18+\x08\x03\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02:\x11PROFILE_NOT_FOUND\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/users/me/preferences\x12\xfd\x01\n\x11UpdatePreferences\x12(.tulle.users.v1.UpdatePreferencesRequest\x1a\x1b.tulle.users.v1.Preferences\"\xa0\x01\xaa\xbb\x18o\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x11PROFILE_NOT_FOUND:\x11STALE_PREFERENCES:\rUNKNOWN_FIELDB!tulle.users.v1.PreferencesUpdated\x82\xd3\xe4\x93\x02\'2\x18/v1/users/me/preferences:\x0bpreferences\x12~\n\x10\x42\x61tchGetProfiles\x12\'.tulle.users.v1.BatchGetProfilesRequest\x1a(.tulle.users.v1.BatchGetProfilesResponse\"\x17\x90\x02\x01\xaa\xbb\x18\x10\x08\x01\"\x08operator2\x02\x08\x02\x12\x96\x01\n\tListUsers\x12 .tulle.users.v1.ListUsersRequest\x1a!.tulle.users.v1.ListUsersResponse\"D\x90\x02\x01\xaa\xbb\x18,\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08x\x12\x02\x08<2\x02\x08\x03:\x0e\x42\x41\x44_PAGE_TOKEN\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atulle/users/v1/users.proto\x12\x0etulle.users.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"\xcb\x05\n\x07Profile\x12\x1d\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\x06userId\x12J\n\x0c\x64isplay_name\x18\x02 \x01(\tB\"\xbaH\x19r\x17\x18P2\x13^[^\\x00-\\x1f\\x7f]*$\xb2\xbb\x18\x02\x08\x01H\x00R\x0b\x64isplayName\x88\x01\x01\x12\x43\n\x06handle\x18\x03 \x01(\tB&\xbaH\x1dr\x1b\x32\x19^([a-z][a-z0-9_]{2,29})?$\xb2\xbb\x18\x02\x08\x01H\x01R\x06handle\x88\x01\x01\x12[\n\x06locale\x18\x04 \x01(\tB>\xbaH;r927^([a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?)?$H\x02R\x06locale\x88\x01\x01\x12H\n\ttime_zone\x18\x05 \x01(\tB&\xbaH#r!\x18@2\x1d^([A-Za-z][A-Za-z0-9_+/-]*)?$H\x03R\x08timeZone\x88\x01\x01\x12\x81\x01\n\navatar_url\x18\x06 \x01(\tB]\xbaHTr\x18\x18\x80\x10\x32\x13^(https://[!-~]+)?$\xba\x01\x37\n\navatar_url\x12\rmust be a URL\x1a\x1athis == \'\' || this.isUri()\xb2\xbb\x18\x02\x08\x01H\x04R\tavatarUrl\x88\x01\x01\x12\x1b\n\x04\x65tag\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTimeB\x0f\n\r_display_nameB\t\n\x07_handleB\t\n\x07_localeB\x0c\n\n_time_zoneB\r\n\x0b_avatar_url\"\xc2\x02\n\x0bPreferences\x12:\n\x05theme\x18\x01 \x01(\x0e\x32\x15.tulle.users.v1.ThemeB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00R\x05theme\x88\x01\x01\x12&\n\x0cproduct_news\x18\x02 \x01(\x08H\x01R\x0bproductNews\x88\x01\x01\x12\x45\n\nweek_start\x18\x03 \x01(\x0e\x32\x17.tulle.users.v1.WeekdayB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x02R\tweekStart\x88\x01\x01\x12\x1b\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x41\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTimeB\x08\n\x06_themeB\x0f\n\r_product_newsB\r\n\x0b_week_start\"Z\n\x11GetProfileRequest\x12\x45\n\x07user_id\x18\x01 \x01(\tB,\xbaH)r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x06userId\"\x92\x01\n\x14UpdateProfileRequest\x12=\n\x07profile\x18\x01 \x01(\x0b\x32\x17.tulle.users.v1.ProfileB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07profile\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"\x17\n\x15GetPreferencesRequest\"\xa2\x01\n\x18UpdatePreferencesRequest\x12I\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1b.tulle.users.v1.PreferencesB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x0bpreferences\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"l\n\x17\x42\x61tchGetProfilesRequest\x12Q\n\x08user_ids\x18\x01 \x03(\tB6\xe2\x41\x01\x02\xbaH/\x92\x01,\x08\x01\x10\x64\"&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x07userIds\"O\n\x18\x42\x61tchGetProfilesResponse\x12\x33\n\x08profiles\x18\x01 \x03(\x0b\x32\x17.tulle.users.v1.ProfileR\x08profiles\"\xa8\x01\n\x10ListUsersRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x45\n\rhandle_prefix\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,29}$\xd8\x01\x01R\x0chandlePrefix\"j\n\x11ListUsersResponse\x12-\n\x05users\x18\x01 \x03(\x0b\x32\x17.tulle.users.v1.ProfileR\x05users\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*?\n\x05Theme\x12\x15\n\x11THEME_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTHEME_LIGHT\x10\x01\x12\x0e\n\nTHEME_DARK\x10\x02*`\n\x07Weekday\x12\x17\n\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n\x0eWEEKDAY_MONDAY\x10\x01\x12\x14\n\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n\x0eWEEKDAY_SUNDAY\x10\x07\x32\xc0\x08\n\x0cUsersService\x12\xa7\x01\n\nGetProfile\x12!.tulle.users.v1.GetProfileRequest\x1a\x17.tulle.users.v1.Profile\"]\x90\x02\x01\xaa\xbb\x18+\x08\x03\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02:\x11PROFILE_NOT_FOUND\x82\xd3\xe4\x93\x02%\x12\x13/v1/users/{user_id}Z\x0e\x12\x0c/v1/users/me\x12\xe7\x01\n\rUpdateProfile\x12$.tulle.users.v1.UpdateProfileRequest\x1a\x17.tulle.users.v1.Profile\"\x96\x01\xaa\xbb\x18u\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\rSTALE_PROFILE:\x0cHANDLE_TAKEN:\rUNKNOWN_FIELD:\x11UNKNOWN_TIME_ZONEB\x1dtulle.users.v1.ProfileUpdated\x82\xd3\xe4\x93\x02\x17\x32\x0c/v1/users/me:\x07profile\x12\x95\x01\n\x0eGetPreferences\x12%.tulle.users.v1.GetPreferencesRequest\x1a\x1b.tulle.users.v1.Preferences\"?\x90\x02\x01\xaa\xbb\x18\x18\x08\x03\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/users/me/preferences\x12\xea\x01\n\x11UpdatePreferences\x12(.tulle.users.v1.UpdatePreferencesRequest\x1a\x1b.tulle.users.v1.Preferences\"\x8d\x01\xaa\xbb\x18\\\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x11STALE_PREFERENCES:\rUNKNOWN_FIELDB!tulle.users.v1.PreferencesUpdated\x82\xd3\xe4\x93\x02\'2\x18/v1/users/me/preferences:\x0bpreferences\x12~\n\x10\x42\x61tchGetProfiles\x12\'.tulle.users.v1.BatchGetProfilesRequest\x1a(.tulle.users.v1.BatchGetProfilesResponse\"\x17\x90\x02\x01\xaa\xbb\x18\x10\x08\x01\"\x08operator2\x02\x08\x02\x12\x96\x01\n\tListUsers\x12 .tulle.users.v1.ListUsersRequest\x1a!.tulle.users.v1.ListUsersResponse\"D\x90\x02\x01\xaa\xbb\x18,\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08x\x12\x02\x08<2\x02\x08\x03:\x0e\x42\x41\x44_PAGE_TOKEN\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usersb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,13 +42,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROFILE'].fields_by_name['display_name']._loaded_options = None
   _globals['_PROFILE'].fields_by_name['display_name']._serialized_options = b'\272H\031r\027\030P2\023^[^\\x00-\\x1f\\x7f]*$\262\273\030\002\010\001'
   _globals['_PROFILE'].fields_by_name['handle']._loaded_options = None
-  _globals['_PROFILE'].fields_by_name['handle']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{2,29}$\330\001\001\262\273\030\002\010\001'
+  _globals['_PROFILE'].fields_by_name['handle']._serialized_options = b'\272H\035r\0332\031^([a-z][a-z0-9_]{2,29})?$\262\273\030\002\010\001'
   _globals['_PROFILE'].fields_by_name['locale']._loaded_options = None
-  _globals['_PROFILE'].fields_by_name['locale']._serialized_options = b'\272H;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\330\001\001'
+  _globals['_PROFILE'].fields_by_name['locale']._serialized_options = b'\272H;r927^([a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?)?$'
   _globals['_PROFILE'].fields_by_name['time_zone']._loaded_options = None
-  _globals['_PROFILE'].fields_by_name['time_zone']._serialized_options = b'\272H#r\036\030@2\032^[A-Za-z][A-Za-z0-9_+/-]*$\330\001\001'
+  _globals['_PROFILE'].fields_by_name['time_zone']._serialized_options = b'\272H#r!\030@2\035^([A-Za-z][A-Za-z0-9_+/-]*)?$'
   _globals['_PROFILE'].fields_by_name['avatar_url']._loaded_options = None
-  _globals['_PROFILE'].fields_by_name['avatar_url']._serialized_options = b'\272H\025r\020\030\200\020:\010https://\210\001\001\330\001\001\262\273\030\002\010\001'
+  _globals['_PROFILE'].fields_by_name['avatar_url']._serialized_options = b'\272HTr\030\030\200\0202\023^(https://[!-~]+)?$\272\0017\n\navatar_url\022\rmust be a URL\032\032this == \'\' || this.isUri()\262\273\030\002\010\001'
   _globals['_PROFILE'].fields_by_name['etag']._loaded_options = None
   _globals['_PROFILE'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
   _globals['_PROFILE'].fields_by_name['create_time']._loaded_options = None
@@ -70,9 +70,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEPREFERENCESREQUEST'].fields_by_name['preferences']._loaded_options = None
   _globals['_UPDATEPREFERENCESREQUEST'].fields_by_name['preferences']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_BATCHGETPROFILESREQUEST'].fields_by_name['user_ids']._loaded_options = None
-  _globals['_BATCHGETPROFILESREQUEST'].fields_by_name['user_ids']._serialized_options = b'\272H/\222\001,\010\001\020d\"&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_BATCHGETPROFILESREQUEST'].fields_by_name['user_ids']._serialized_options = b'\342A\001\002\272H/\222\001,\010\001\020d\"&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$'
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_LISTUSERSREQUEST'].fields_by_name['handle_prefix']._loaded_options = None
@@ -80,39 +80,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSSERVICE'].methods_by_name['GetProfile']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['GetProfile']._serialized_options = b'\220\002\001\252\273\030+\010\003\"\007gateway*\007\010\330\004\022\002\010<2\002\010\002:\021PROFILE_NOT_FOUND\202\323\344\223\002%\022\023/v1/users/{user_id}Z\016\022\014/v1/users/me'
   _globals['_USERSSERVICE'].methods_by_name['UpdateProfile']._loaded_options = None
-  _globals['_USERSSERVICE'].methods_by_name['UpdateProfile']._serialized_options = b'\252\273\030u\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\021PROFILE_NOT_FOUND:\rSTALE_PROFILE:\014HANDLE_TAKEN:\rUNKNOWN_FIELDB\035tulle.users.v1.ProfileUpdated\202\323\344\223\002\0272\014/v1/users/me:\007profile'
+  _globals['_USERSSERVICE'].methods_by_name['UpdateProfile']._serialized_options = b'\252\273\030u\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\rSTALE_PROFILE:\014HANDLE_TAKEN:\rUNKNOWN_FIELD:\021UNKNOWN_TIME_ZONEB\035tulle.users.v1.ProfileUpdated\202\323\344\223\002\0272\014/v1/users/me:\007profile'
   _globals['_USERSSERVICE'].methods_by_name['GetPreferences']._loaded_options = None
-  _globals['_USERSSERVICE'].methods_by_name['GetPreferences']._serialized_options = b'\220\002\001\252\273\030+\010\003\"\007gateway*\007\010\330\004\022\002\010<2\002\010\002:\021PROFILE_NOT_FOUND\202\323\344\223\002\032\022\030/v1/users/me/preferences'
+  _globals['_USERSSERVICE'].methods_by_name['GetPreferences']._serialized_options = b'\220\002\001\252\273\030\030\010\003\"\007gateway*\007\010\330\004\022\002\010<2\002\010\002\202\323\344\223\002\032\022\030/v1/users/me/preferences'
   _globals['_USERSSERVICE'].methods_by_name['UpdatePreferences']._loaded_options = None
-  _globals['_USERSSERVICE'].methods_by_name['UpdatePreferences']._serialized_options = b'\252\273\030o\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\021PROFILE_NOT_FOUND:\021STALE_PREFERENCES:\rUNKNOWN_FIELDB!tulle.users.v1.PreferencesUpdated\202\323\344\223\002\'2\030/v1/users/me/preferences:\013preferences'
+  _globals['_USERSSERVICE'].methods_by_name['UpdatePreferences']._serialized_options = b'\252\273\030\\\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\021STALE_PREFERENCES:\rUNKNOWN_FIELDB!tulle.users.v1.PreferencesUpdated\202\323\344\223\002\'2\030/v1/users/me/preferences:\013preferences'
   _globals['_USERSSERVICE'].methods_by_name['BatchGetProfiles']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['BatchGetProfiles']._serialized_options = b'\220\002\001\252\273\030\020\010\001\"\010operator2\002\010\002'
   _globals['_USERSSERVICE'].methods_by_name['ListUsers']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\220\002\001\252\273\030,\010\003\022\001\001\030\001\"\007gateway*\006\010x\022\002\010<2\002\010\003:\016BAD_PAGE_TOKEN\202\323\344\223\002\013\022\t/v1/users'
-  _globals['_THEME']._serialized_start=1964
-  _globals['_THEME']._serialized_end=2027
-  _globals['_WEEKDAY']._serialized_start=2029
-  _globals['_WEEKDAY']._serialized_end=2125
+  _globals['_THEME']._serialized_start=2179
+  _globals['_THEME']._serialized_end=2242
+  _globals['_WEEKDAY']._serialized_start=2244
+  _globals['_WEEKDAY']._serialized_end=2340
   _globals['_PROFILE']._serialized_start=236
-  _globals['_PROFILE']._serialized_end=794
-  _globals['_PREFERENCES']._serialized_start=797
-  _globals['_PREFERENCES']._serialized_end=1062
-  _globals['_GETPROFILEREQUEST']._serialized_start=1064
-  _globals['_GETPROFILEREQUEST']._serialized_end=1154
-  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1157
-  _globals['_UPDATEPROFILEREQUEST']._serialized_end=1303
-  _globals['_GETPREFERENCESREQUEST']._serialized_start=1305
-  _globals['_GETPREFERENCESREQUEST']._serialized_end=1328
-  _globals['_UPDATEPREFERENCESREQUEST']._serialized_start=1331
-  _globals['_UPDATEPREFERENCESREQUEST']._serialized_end=1493
-  _globals['_BATCHGETPROFILESREQUEST']._serialized_start=1495
-  _globals['_BATCHGETPROFILESREQUEST']._serialized_end=1599
-  _globals['_BATCHGETPROFILESRESPONSE']._serialized_start=1601
-  _globals['_BATCHGETPROFILESRESPONSE']._serialized_end=1680
-  _globals['_LISTUSERSREQUEST']._serialized_start=1683
-  _globals['_LISTUSERSREQUEST']._serialized_end=1854
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1856
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1962
-  _globals['_USERSSERVICE']._serialized_start=2128
-  _globals['_USERSSERVICE']._serialized_end=3254
+  _globals['_PROFILE']._serialized_end=951
+  _globals['_PREFERENCES']._serialized_start=954
+  _globals['_PREFERENCES']._serialized_end=1276
+  _globals['_GETPROFILEREQUEST']._serialized_start=1278
+  _globals['_GETPROFILEREQUEST']._serialized_end=1368
+  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1371
+  _globals['_UPDATEPROFILEREQUEST']._serialized_end=1517
+  _globals['_GETPREFERENCESREQUEST']._serialized_start=1519
+  _globals['_GETPREFERENCESREQUEST']._serialized_end=1542
+  _globals['_UPDATEPREFERENCESREQUEST']._serialized_start=1545
+  _globals['_UPDATEPREFERENCESREQUEST']._serialized_end=1707
+  _globals['_BATCHGETPROFILESREQUEST']._serialized_start=1709
+  _globals['_BATCHGETPROFILESREQUEST']._serialized_end=1817
+  _globals['_BATCHGETPROFILESRESPONSE']._serialized_start=1819
+  _globals['_BATCHGETPROFILESRESPONSE']._serialized_end=1898
+  _globals['_LISTUSERSREQUEST']._serialized_start=1901
+  _globals['_LISTUSERSREQUEST']._serialized_end=2069
+  _globals['_LISTUSERSRESPONSE']._serialized_start=2071
+  _globals['_LISTUSERSRESPONSE']._serialized_end=2177
+  _globals['_USERSSERVICE']._serialized_start=2343
+  _globals['_USERSSERVICE']._serialized_end=3431
 # @@protoc_insertion_point(module_scope)

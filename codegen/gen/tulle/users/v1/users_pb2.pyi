@@ -77,6 +77,9 @@ Global___Weekday: _TypeAlias = Weekday  # noqa: Y015
 class Profile(_message.Message):
     """What a person says about themselves. Another person's profile carries only
     `user_id`, `handle`, `display_name` and `avatar_url`.
+
+    The fields that can be changed know whether they are present, so that a
+    change can tell "make it empty" from "leave it".
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -99,10 +102,12 @@ class Profile(_message.Message):
     Empty until chosen.
     """
     locale: _builtins.str
-    """Language as a BCP 47 tag, such as `en-GB`. New profiles have `en`."""
+    """Language as a BCP 47 tag, such as `en-GB`. New profiles have `en`, to which
+    clearing it returns.
+    """
     time_zone: _builtins.str
     """Time zone from the IANA database, such as `Europe/Lisbon`. New profiles
-    have `UTC`.
+    have `UTC`, to which clearing it returns.
     """
     avatar_url: _builtins.str
     """Picture: an https URL. Empty for none."""
@@ -122,20 +127,39 @@ class Profile(_message.Message):
         self,
         *,
         user_id: _builtins.str = ...,
-        display_name: _builtins.str = ...,
-        handle: _builtins.str = ...,
-        locale: _builtins.str = ...,
-        time_zone: _builtins.str = ...,
-        avatar_url: _builtins.str = ...,
+        display_name: _builtins.str | None = ...,
+        handle: _builtins.str | None = ...,
+        locale: _builtins.str | None = ...,
+        time_zone: _builtins.str | None = ...,
+        avatar_url: _builtins.str | None = ...,
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_avatar_url", b"_avatar_url", "_display_name", b"_display_name", "_handle", b"_handle", "_locale", b"_locale", "_time_zone", b"_time_zone", "avatar_url", b"avatar_url", "create_time", b"create_time", "display_name", b"display_name", "handle", b"handle", "locale", b"locale", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar_url", b"avatar_url", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "handle", b"handle", "locale", b"locale", "time_zone", b"time_zone", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avatar_url", b"_avatar_url", "_display_name", b"_display_name", "_handle", b"_handle", "_locale", b"_locale", "_time_zone", b"_time_zone", "avatar_url", b"avatar_url", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "handle", b"handle", "locale", b"locale", "time_zone", b"time_zone", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__avatar_url: _TypeAlias = _typing.Literal["avatar_url"]  # noqa: Y015
+    _WhichOneofArgType__avatar_url: _TypeAlias = _typing.Literal["_avatar_url", b"_avatar_url"]  # noqa: Y015
+    _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
+    _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
+    _WhichOneofReturnType__handle: _TypeAlias = _typing.Literal["handle"]  # noqa: Y015
+    _WhichOneofArgType__handle: _TypeAlias = _typing.Literal["_handle", b"_handle"]  # noqa: Y015
+    _WhichOneofReturnType__locale: _TypeAlias = _typing.Literal["locale"]  # noqa: Y015
+    _WhichOneofArgType__locale: _TypeAlias = _typing.Literal["_locale", b"_locale"]  # noqa: Y015
+    _WhichOneofReturnType__time_zone: _TypeAlias = _typing.Literal["time_zone"]  # noqa: Y015
+    _WhichOneofArgType__time_zone: _TypeAlias = _typing.Literal["_time_zone", b"_time_zone"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__avatar_url) -> _WhichOneofReturnType__avatar_url | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__handle) -> _WhichOneofReturnType__handle | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__locale) -> _WhichOneofReturnType__locale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_zone) -> _WhichOneofReturnType__time_zone | None: ...
 
 Global___Profile: _TypeAlias = Profile  # noqa: Y015
 
@@ -153,7 +177,7 @@ class Preferences(_message.Message):
     theme: Global___Theme.ValueType
     """Colours of the user interface."""
     product_news: _builtins.bool
-    """Whether news about the product may be sent."""
+    """Whether news about the product may be sent; at first they may not."""
     week_start: Global___Weekday.ValueType
     """First day of the week in calendars."""
     etag: _builtins.str
@@ -165,17 +189,28 @@ class Preferences(_message.Message):
     def __init__(
         self,
         *,
-        theme: Global___Theme.ValueType = ...,
-        product_news: _builtins.bool = ...,
-        week_start: Global___Weekday.ValueType = ...,
+        theme: Global___Theme.ValueType | None = ...,
+        product_news: _builtins.bool | None = ...,
+        week_start: Global___Weekday.ValueType | None = ...,
         etag: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_product_news", b"_product_news", "_theme", b"_theme", "_week_start", b"_week_start", "product_news", b"product_news", "theme", b"theme", "update_time", b"update_time", "week_start", b"week_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "product_news", b"product_news", "theme", b"theme", "update_time", b"update_time", "week_start", b"week_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_product_news", b"_product_news", "_theme", b"_theme", "_week_start", b"_week_start", "etag", b"etag", "product_news", b"product_news", "theme", b"theme", "update_time", b"update_time", "week_start", b"week_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__product_news: _TypeAlias = _typing.Literal["product_news"]  # noqa: Y015
+    _WhichOneofArgType__product_news: _TypeAlias = _typing.Literal["_product_news", b"_product_news"]  # noqa: Y015
+    _WhichOneofReturnType__theme: _TypeAlias = _typing.Literal["theme"]  # noqa: Y015
+    _WhichOneofArgType__theme: _TypeAlias = _typing.Literal["_theme", b"_theme"]  # noqa: Y015
+    _WhichOneofReturnType__week_start: _TypeAlias = _typing.Literal["week_start"]  # noqa: Y015
+    _WhichOneofArgType__week_start: _TypeAlias = _typing.Literal["_week_start", b"_week_start"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__product_news) -> _WhichOneofReturnType__product_news | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__theme) -> _WhichOneofReturnType__theme | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__week_start) -> _WhichOneofReturnType__week_start | None: ...
 
 Global___Preferences: _TypeAlias = Preferences  # noqa: Y015
 
@@ -215,7 +250,9 @@ class UpdateProfileRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change; a field that is named but not set is cleared."""
+        """Which fields to change, `*` for all; one that is named but not present is
+        cleared. Output-only fields are ignored, unknown ones refused (AIP-161).
+        """
 
     def __init__(
         self,
@@ -262,7 +299,9 @@ class UpdatePreferencesRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change; a field that is named but not set is cleared."""
+        """Which fields to change, `*` for all; one that is named but not present is
+        cleared. Output-only fields are ignored, unknown ones refused (AIP-161).
+        """
 
     def __init__(
         self,
@@ -311,7 +350,7 @@ class BatchGetProfilesResponse(_message.Message):
     PROFILES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Profile]:
-        """Profiles in the order of the request."""
+        """Profiles in the order of the request, each once."""
 
     def __init__(
         self,
@@ -336,9 +375,11 @@ class ListUsersRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     HANDLE_PREFIX_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Longest page; 0 means 50, at most 200 are returned (AIP-158)."""
+    """Longest page; 0 means 50, more than 200 means 200."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first page."""
+    """`next_page_token` of the page before, with the same `handle_prefix`; empty
+    for the first page.
+    """
     handle_prefix: _builtins.str
     """Only handles that start with this."""
     def __init__(
@@ -368,9 +409,7 @@ class ListUsersResponse(_message.Message):
     """Opaque; empty on the last page."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___Profile]:
-        """Profiles ordered by handle; those without one are left out when a prefix
-        is given, and come last otherwise.
-        """
+        """Profiles in the order in which their owners joined."""
 
     def __init__(
         self,

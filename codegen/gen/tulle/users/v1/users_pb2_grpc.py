@@ -72,15 +72,17 @@ class UsersServiceServicer(object):
     """
 
     def GetProfile(self, request, context):
-        """Returns a profile: all of your own, the public part of another's.
+        """Returns a profile: all of your own, the public part of another's. Your own
+        exists from your first log-in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProfile(self, request, context):
-        """Changes your own profile: the fields named by `update_mask`, or those that
-        are set when there is no mask (AIP-134).
+        """Changes your own profile: the fields named by `update_mask` (`*` for all),
+        or those that are present when there is no mask (AIP-134). A change that
+        changes nothing is accepted and makes no new version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +111,9 @@ class UsersServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """Lists profiles by handle, for administrators (AIP-158 pages).
+        """Lists whole profiles, for administrators, in the order in which their owners
+        joined (AIP-158 pages). A profile that is there from the first page to the
+        last is listed exactly once, whatever changes meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

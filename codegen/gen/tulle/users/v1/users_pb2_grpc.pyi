@@ -34,10 +34,13 @@ class UsersServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UsersServiceAsyncStub: ...
     GetProfile: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetProfileRequest, _users_pb2.Profile]
-    """Returns a profile: all of your own, the public part of another's."""
+    """Returns a profile: all of your own, the public part of another's. Your own
+    exists from your first log-in.
+    """
     UpdateProfile: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateProfileRequest, _users_pb2.Profile]
-    """Changes your own profile: the fields named by `update_mask`, or those that
-    are set when there is no mask (AIP-134).
+    """Changes your own profile: the fields named by `update_mask` (`*` for all),
+    or those that are present when there is no mask (AIP-134). A change that
+    changes nothing is accepted and makes no new version.
     """
     GetPreferences: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetPreferencesRequest, _users_pb2.Preferences]
     """Returns your own preferences."""
@@ -48,7 +51,10 @@ class UsersServiceStub:
     without a profile are left out.
     """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]
-    """Lists profiles by handle, for administrators (AIP-158 pages)."""
+    """Lists whole profiles, for administrators, in the order in which their owners
+    joined (AIP-158 pages). A profile that is there from the first page to the
+    last is listed exactly once, whatever changes meanwhile.
+    """
 
 @_typing.type_check_only
 class UsersServiceAsyncStub(UsersServiceStub):
@@ -56,10 +62,13 @@ class UsersServiceAsyncStub(UsersServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetProfile: _aio.UnaryUnaryMultiCallable[_users_pb2.GetProfileRequest, _users_pb2.Profile]  # type: ignore[assignment]
-    """Returns a profile: all of your own, the public part of another's."""
+    """Returns a profile: all of your own, the public part of another's. Your own
+    exists from your first log-in.
+    """
     UpdateProfile: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateProfileRequest, _users_pb2.Profile]  # type: ignore[assignment]
-    """Changes your own profile: the fields named by `update_mask`, or those that
-    are set when there is no mask (AIP-134).
+    """Changes your own profile: the fields named by `update_mask` (`*` for all),
+    or those that are present when there is no mask (AIP-134). A change that
+    changes nothing is accepted and makes no new version.
     """
     GetPreferences: _aio.UnaryUnaryMultiCallable[_users_pb2.GetPreferencesRequest, _users_pb2.Preferences]  # type: ignore[assignment]
     """Returns your own preferences."""
@@ -70,7 +79,10 @@ class UsersServiceAsyncStub(UsersServiceStub):
     without a profile are left out.
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """Lists profiles by handle, for administrators (AIP-158 pages)."""
+    """Lists whole profiles, for administrators, in the order in which their owners
+    joined (AIP-158 pages). A profile that is there from the first page to the
+    last is listed exactly once, whatever changes meanwhile.
+    """
 
 class UsersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads and changes what people say about themselves."""
@@ -81,7 +93,9 @@ class UsersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.GetProfileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.Profile, _abc.Awaitable[_users_pb2.Profile]]:
-        """Returns a profile: all of your own, the public part of another's."""
+        """Returns a profile: all of your own, the public part of another's. Your own
+        exists from your first log-in.
+        """
 
     @_abc_1.abstractmethod
     def UpdateProfile(
@@ -89,8 +103,9 @@ class UsersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.UpdateProfileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.Profile, _abc.Awaitable[_users_pb2.Profile]]:
-        """Changes your own profile: the fields named by `update_mask`, or those that
-        are set when there is no mask (AIP-134).
+        """Changes your own profile: the fields named by `update_mask` (`*` for all),
+        or those that are present when there is no mask (AIP-134). A change that
+        changes nothing is accepted and makes no new version.
         """
 
     @_abc_1.abstractmethod
@@ -125,6 +140,9 @@ class UsersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.ListUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.ListUsersResponse, _abc.Awaitable[_users_pb2.ListUsersResponse]]:
-        """Lists profiles by handle, for administrators (AIP-158 pages)."""
+        """Lists whole profiles, for administrators, in the order in which their owners
+        joined (AIP-158 pages). A profile that is there from the first page to the
+        last is listed exactly once, whatever changes meanwhile.
+        """
 
 def add_UsersServiceServicer_to_server(servicer: UsersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

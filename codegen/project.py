@@ -1,0 +1,76 @@
+"""What every rule reads and every output is made from: the contract, its source, the topology, the errors."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from codegen.source import Source
+from mesh import contract, model
+from mesh.contract import Contract
+from services import topology
+from services.topology import Workload
+
+STATUSES = {error.__name__: error for error in model.Error.__subclasses__()}
+
+
+@dataclass(frozen=True, slots=True)
+class DomainError:
+    """An error class of a service: `base` is the class of mesh.model that gives it its status."""
+
+    reason: str
+    base: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """One state of the tree. `errors`: by domain and reason, for the services that are written."""
+
+    contract: Contract
+    source: Source
+    workloads: tuple[Workload, ...]
+    errors: Mapping[str, Mapping[str, DomainError]]
+
+    def owner(self, service: str) -> Workload | None:
+        """The workload that serves a gRPC service."""
+        return next((workload for workload in self.workloads if service in workload.serves), None)
+
+
+def load(descriptor_set: bytes, protos: Path, services: Path) -> Project:
+    """The project whose protos were compiled into `descriptor_set` (with source positions)."""
+    written = [folder for folder in sorted(services.iterdir()) if (folder / "main.py").exists()]
+    errors = {folder.name: {e.reason: e for e in domain_errors(folder)} for folder in written}
+    return Project(contract.load(descriptor_set), Source(descriptor_set, protos), topology.WORKLOADS, errors)
+
+
+def domain_errors(folder: Path) -> Iterator[DomainError]:
+    """The error classes that the modules under `folder` define, read without importing them."""
+    found = {node.name: node for path in sorted(folder.rglob("*.py")) for node in _classes(path)}
+    for name, node in found.items():
+        if base := _status_class(node, found):
+            message = " ".join((ast.get_docstring(node) or "").split())
+            yield DomainError(_reason(name), base, message)
+
+
+def _reason(name: str) -> str:
+    error: type[model.Error] = types.new_class(name, (model.Error,))
+    return error.reason
+
+
+def _classes(path: Path) -> Iterator[ast.ClassDef]:
+    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+
+
+def _status_class(node: ast.ClassDef, found: Mapping[str, ast.ClassDef]) -> str:
+    """The class of mesh.model from which a class descends, or nothing."""
+    for base in node.bases:
+        name = ast.unparse(base).rpartition(".")[2]
+        if name in found and found[name] is not node and (inherited := _status_class(found[name], found)):
+            return inherited
+        if name in STATUSES:
+            return name
+    return ""

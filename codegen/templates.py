@@ -1,0 +1,42 @@
+"""Path templates of google.api.http: `/v1/{user_id}/things/**:verb`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+class BadTemplate(ValueError):
+    """The path is no template of google.api.http."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """`shape`: the segments, `*` for a variable one and `**` for many; `variables`: paths of fields."""
+
+    shape: tuple[str, ...]
+    verb: str
+    variables: tuple[str, ...]
+
+    def collides(self, other: Template) -> bool:
+        """Whether the two match the same paths, whatever their variables are called."""
+        return (self.shape, self.verb) == (other.shape, other.verb)
+
+
+_VARIABLE = re.compile(r"\{([a-z][a-z0-9_.]*)(?:=([^{}]+))?\}")
+_SEGMENT = re.compile(r"\*\*|\*|[A-Za-z0-9._~-]+")
+
+
+def parse(path: str) -> Template:
+    """Read a template. Raises: BadTemplate."""
+    plain = _VARIABLE.sub(lambda match: match[2] or "*", path)
+    body, _, verb = plain.partition(":")
+    segments = body.split("/")
+    if segments[0] or len(segments) < 2 or not all(_SEGMENT.fullmatch(segment) for segment in segments[1:]):
+        raise BadTemplate(path)
+    return Template(tuple(segments[1:]), verb, tuple(match[1] for match in _VARIABLE.finditer(path)))
+
+
+def openapi(path: str) -> str:
+    """The same path as OpenAPI writes it: variables without their patterns."""
+    return _VARIABLE.sub(lambda match: f"{{{match[1]}}}", path)
