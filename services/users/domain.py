@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import zoneinfo
+import importlib.resources
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -29,7 +29,8 @@ DEFAULT_PAGE = 50
 LARGEST_PAGE = 200
 ATTEMPTS = 5
 """How often a change without an etag is tried when others keep coming first."""
-TIME_ZONES = frozenset(zoneinfo.available_timezones())
+TIME_ZONES = frozenset(importlib.resources.files("tzdata").joinpath("zones").read_text().split())
+"""From the lock, so that every machine knows the same ones."""
 
 T = TypeVar("T")
 
