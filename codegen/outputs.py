@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from codegen import openapi
 from codegen.project import Project
 
 
@@ -20,4 +21,4 @@ class Output:
     marker: str = ""
 
 
-OUTPUTS: tuple[Output, ...] = ()
+OUTPUTS = (Output("codegen/gen/openapi.json", openapi.render),)

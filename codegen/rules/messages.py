@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import protovalidate
-from google.protobuf import message_factory
+from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from codegen import examples
+from codegen.fields import behaviors, item_rules, rules_of
 from codegen.project import Project
 from codegen.rules.finding import Finding
-from mesh import contract
 
 # Formats of protovalidate that bound the length by themselves.
 _BOUNDED = ("const", "in", "len", "max_len", "max_bytes", "len_bytes", "uuid", "tuuid", "ulid", "ip", "ipv4", "ipv6")
@@ -30,26 +31,10 @@ def request_messages(project: Project) -> list[Descriptor]:
     return [found[name] for name in sorted(found)]
 
 
-def rules_of(project: Project, field: FieldDescriptor) -> Any:
-    """The field's `buf.validate.field`, or None."""
-    return contract.option(field, "FieldOptions", "buf.validate.field", project.contract.pool)
-
-
-def behaviors(project: Project, field: FieldDescriptor) -> frozenset[str]:
-    """Names of the field's `google.api.field_behavior`."""
-    pool = project.contract.pool
-    options: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FieldOptions"))
-    values = options.FromString(field.GetOptions().SerializeToString()).Extensions[
-        pool.FindExtensionByName("google.api.field_behavior")
-    ]
-    names = pool.FindEnumTypeByName("google.api.FieldBehavior").values_by_number
-    return frozenset(names[value].name for value in values)
-
-
 def _inputs(project: Project) -> Iterator[FieldDescriptor]:
     """Fields that a client may send."""
     for message in request_messages(project):
-        yield from (field for field in message.fields if "OUTPUT_ONLY" not in behaviors(project, field))
+        yield from (field for field in message.fields if "OUTPUT_ONLY" not in behaviors(project.contract, field))
 
 
 def _found(project: Project, field: FieldDescriptor, what: str, fix: str) -> Finding:
@@ -64,9 +49,7 @@ def texts_are_bounded(project: Project) -> Iterator[Finding]:
 
 def _value_rules(project: Project, field: FieldDescriptor) -> Any:
     """The rules of one string or bytes value, of the items for a list."""
-    rules = rules_of(project, field)
-    if rules is not None and field.is_repeated:
-        rules = rules.repeated.items
+    rules = item_rules(project.contract, field)
     return None if rules is None else rules.bytes if rules.WhichOneof("type") == "bytes" else rules.string
 
 
@@ -79,7 +62,7 @@ def _is_bounded(rules: Any) -> bool:
 
 def lists_are_bounded(project: Project) -> Iterator[Finding]:
     for field in _inputs(project):
-        rules = rules_of(project, field)
+        rules = rules_of(project.contract, field)
         if field.is_repeated and not (rules is not None and (rules.repeated.max_items or rules.map.max_pairs)):
             yield _found(project, field, "may hold any number", "add (buf.validate.field).repeated.max_items = 100")
 
@@ -88,8 +71,7 @@ def enums_are_defined(project: Project) -> Iterator[Finding]:
     for field in _inputs(project):
         if field.enum_type is None:
             continue
-        rules = rules_of(project, field)
-        rules = rules.repeated.items if rules is not None and field.is_repeated else rules
+        rules = item_rules(project.contract, field)
         if rules is None or not rules.enum.defined_only:
             fix = "add (buf.validate.field).enum.defined_only = true"
             yield _found(project, field, "takes numbers that its enum does not define", fix)
@@ -106,7 +88,7 @@ def required_means_refused_when_empty(project: Project) -> Iterator[Finding]:
             yield Finding(project.source.where(message.full_name), what, "see buf/validate/validate.proto")
             continue
         for field in message.fields:
-            required = "REQUIRED" in behaviors(project, field)
+            required = "REQUIRED" in behaviors(project.contract, field)
             if required and field.name not in refused:
                 fix = "add a rule that refuses the empty value, such as (buf.validate.field).required = true"
                 yield _found(project, field, "is REQUIRED, but no rule refuses it empty", fix)
@@ -123,4 +105,28 @@ def _refused_when_empty(validator: protovalidate.Validator, message: Descriptor)
     return {violation.proto.field.elements[0].field_name for violation in violations if violation.proto.field}
 
 
-RULES = (texts_are_bounded, lists_are_bounded, enums_are_defined, required_means_refused_when_empty)
+def examples_fit(project: Project) -> Iterator[Finding]:
+    """The example of each request, which readers copy, is one that validation lets through."""
+    validator = protovalidate.Validator()
+    for name in sorted({method.input for method in project.contract.methods}):
+        message = project.contract.pool.FindMessageTypeByName(name)
+        example = examples.of_message(project, message, request=True)
+        for path, problem in _problems(validator, message, example):
+            fix = "give an example in the field's comment: // …, such as `value`."
+            where = project.source.where(f"{name}.{path.partition('.')[0]}" if path else name)
+            yield Finding(where, f"{name}.{path} has an example that does not fit: {problem}", fix)
+
+
+def _problems(validator: protovalidate.Validator, message: Descriptor, example: Any) -> Iterator[tuple[str, str]]:
+    try:
+        request: Any = json_format.ParseDict(example, message_factory.GetMessageClass(message)())
+        violations = validator.collect_violations(request)
+    except (json_format.ParseError, protovalidate.CompilationError) as error:
+        yield "", str(error)
+        return
+    for violation in violations:
+        path = violation.proto.field.elements if violation.proto.field else []
+        yield ".".join(element.field_name for element in path), violation.proto.message
+
+
+RULES = (texts_are_bounded, lists_are_bounded, enums_are_defined, required_means_refused_when_empty, examples_fit)

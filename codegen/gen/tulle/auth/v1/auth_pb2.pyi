@@ -32,7 +32,9 @@ class SignUpRequest(_message.Message):
     email: _builtins.str
     """Address to which the mail goes."""
     password: _builtins.str
-    """At least 15 characters; spaces and all scripts are welcome."""
+    """At least 15 characters; spaces and all scripts are welcome, such as
+    `correct horse battery staple`.
+    """
     request_id: _builtins.str
     """A UUID made by the caller: the same request sent again with the same id has
     no further effect for 24 hours (AIP-155).
@@ -77,7 +79,9 @@ class VerifyEmailRequest(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Token from the mail."""
+    """Token from the mail, such as
+    `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
     def __init__(
         self,
         *,
@@ -99,7 +103,7 @@ class VerifyEmailResponse(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Id of the new user."""
+    """Id of the new user, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     def __init__(
         self,
         *,
@@ -125,7 +129,7 @@ class LogInRequest(_message.Message):
     email: _builtins.str
     """Address of the account."""
     password: _builtins.str
-    """Password of the account."""
+    """Password of the account, such as `correct horse battery staple`."""
     device: _builtins.str
     """What the person would recognise the device by, such as `Ana's phone`."""
     def __init__(
@@ -187,15 +191,19 @@ class Tokens(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
-    """JWT (RFC 9068) for the `authorization: Bearer` header."""
+    """JWT (RFC 9068) for the `authorization: Bearer` header, such as
+    `eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJ0dWxsZSJ9.c2ln`.
+    """
     expires_in: _builtins.int
-    """Seconds until the access token expires, at most 300."""
+    """Seconds until the access token expires, such as `300`, the longest."""
     refresh_token: _builtins.str
-    """Opaque token for Refresh; each is good for one use."""
+    """Opaque token for Refresh, good for one use, such as
+    `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
     user_id: _builtins.str
-    """Id of the user."""
+    """Id of the user, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     session_id: _builtins.str
-    """Id of the session."""
+    """Id of the session, such as `session_01k3v7d0h2e8mqz5n7c4y1trab`."""
     def __init__(
         self,
         *,
@@ -221,7 +229,9 @@ class Challenge(_message.Message):
 
     CHALLENGE_TOKEN_FIELD_NUMBER: _builtins.int
     challenge_token: _builtins.str
-    """Opaque, good for one log-in within 5 minutes."""
+    """Opaque, good for one log-in within 5 minutes, such as
+    `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
     def __init__(
         self,
         *,
@@ -245,11 +255,13 @@ class CompleteSecondFactorRequest(_message.Message):
     TOTP_CODE_FIELD_NUMBER: _builtins.int
     RECOVERY_CODE_FIELD_NUMBER: _builtins.int
     challenge_token: _builtins.str
-    """From LogInResponse."""
+    """From LogInResponse, such as
+    `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
     totp_code: _builtins.str
-    """The six digits that the device shows."""
+    """The six digits that the device shows, such as `492039`."""
     recovery_code: _builtins.str
-    """One of the recovery codes."""
+    """One of the recovery codes, such as `k7m2-x9qd-4rtw`."""
     def __init__(
         self,
         *,
@@ -275,7 +287,9 @@ class RefreshRequest(_message.Message):
 
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     refresh_token: _builtins.str
-    """The newest refresh token of the session."""
+    """The newest refresh token of the session, such as
+    `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
     def __init__(
         self,
         *,
@@ -377,9 +391,9 @@ class Session(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Id of the session."""
+    """Id of the session, such as `session_01k3v7d0h2e8mqz5n7c4y1trab`."""
     device: _builtins.str
-    """As given at log-in."""
+    """As given at log-in, such as `Ana's phone`."""
     current: _builtins.bool
     """Whether this is the session that asks."""
     @_builtins.property
@@ -420,7 +434,9 @@ class RevokeSessionRequest(_message.Message):
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """The session to end."""
+    """The session to end, such as
+    `session_01k3v7d0h2e8mqz5n7c4y1trab`.
+    """
     def __init__(
         self,
         *,
@@ -538,9 +554,13 @@ class ResetPasswordRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Token from the mail."""
+    """Token from the mail, such as
+    `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
     new_password: _builtins.str
-    """At least 15 characters, or 8 with a second factor."""
+    """At least 15 characters, or 8 with a second factor, such as
+    `correct horse battery staple`.
+    """
     def __init__(
         self,
         *,
@@ -581,9 +601,11 @@ class ChangePasswordRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     password: _builtins.str
-    """The password that you have."""
+    """The password that you have, such as `a horse of another colour`."""
     new_password: _builtins.str
-    """At least 15 characters, or 8 with a second factor."""
+    """At least 15 characters, or 8 with a second factor, such as
+    `correct horse battery staple`.
+    """
     def __init__(
         self,
         *,
@@ -623,7 +645,7 @@ class EnrollTotpRequest(_message.Message):
 
     PASSWORD_FIELD_NUMBER: _builtins.int
     password: _builtins.str
-    """Your password, once more."""
+    """Your password, once more, such as `correct horse battery staple`."""
     def __init__(
         self,
         *,
@@ -646,9 +668,11 @@ class EnrollTotpResponse(_message.Message):
     SECRET_FIELD_NUMBER: _builtins.int
     OTPAUTH_URI_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
-    """The seed in base 32."""
+    """The seed in base 32, such as `JBSWY3DPEHPK3PXP`."""
     otpauth_uri: _builtins.str
-    """The same as an `otpauth://` URI, to be shown as a QR code."""
+    """The same as a URI, to be shown as a QR code, such as
+    `otpauth://totp/Tulle:ana%40example.com?secret=JBSWY3DPEHPK3PXP`.
+    """
     def __init__(
         self,
         *,
@@ -671,7 +695,7 @@ class ConfirmTotpRequest(_message.Message):
 
     TOTP_CODE_FIELD_NUMBER: _builtins.int
     totp_code: _builtins.str
-    """The six digits that the device shows."""
+    """The six digits that the device shows, such as `492039`."""
     def __init__(
         self,
         *,
@@ -694,7 +718,9 @@ class RecoveryCodes(_message.Message):
     RECOVERY_CODES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def recovery_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ten codes, each good for one log-in. They are shown only now."""
+        """Ten codes, each good for one log-in, such as `k7m2-x9qd-4rtw`. They are
+        shown only now.
+        """
 
     def __init__(
         self,
@@ -718,9 +744,11 @@ class DisableTotpRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     password: _builtins.str
-    """Your password, once more."""
+    """Your password, once more, such as `correct horse battery staple`."""
     code: _builtins.str
-    """The six digits that the device shows, or a recovery code."""
+    """The six digits that the device shows, or a recovery code, such as
+    `492039`.
+    """
     def __init__(
         self,
         *,
@@ -761,9 +789,11 @@ class RegenerateRecoveryCodesRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     password: _builtins.str
-    """Your password, once more."""
+    """Your password, once more, such as `correct horse battery staple`."""
     code: _builtins.str
-    """The six digits that the device shows, or a recovery code."""
+    """The six digits that the device shows, or a recovery code, such as
+    `492039`.
+    """
     def __init__(
         self,
         *,
@@ -787,7 +817,7 @@ class GrantRoleRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Whose account."""
+    """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     role: _policy_pb2.Role.ValueType
     """The role."""
     def __init__(
@@ -813,7 +843,7 @@ class RevokeRoleRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Whose account."""
+    """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     role: _policy_pb2.Role.ValueType
     """The role."""
     def __init__(
@@ -839,7 +869,7 @@ class AccountRoles(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Whose account."""
+    """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
         """All roles that the account holds now."""
@@ -913,19 +943,23 @@ class Jwk(_message.Message):
     ALG_FIELD_NUMBER: _builtins.int
     USE_FIELD_NUMBER: _builtins.int
     kty: _builtins.str
-    """Key type: `EC`."""
+    """Key type, such as `EC`."""
     crv: _builtins.str
-    """Curve: `P-256`."""
+    """Curve, such as `P-256`."""
     x: _builtins.str
-    """X coordinate, base64url."""
+    """X coordinate, base64url, such as
+    `f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU`.
+    """
     y: _builtins.str
-    """Y coordinate, base64url."""
+    """Y coordinate, base64url, such as
+    `x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0`.
+    """
     kid: _builtins.str
-    """Key id, as in the header of a token."""
+    """Key id, as in the header of a token, such as `2026-01-31-k7m2`."""
     alg: _builtins.str
-    """Algorithm: `ES256`."""
+    """Algorithm, such as `ES256`."""
     use: _builtins.str
-    """Use: `sig`."""
+    """Use, such as `sig`."""
     def __init__(
         self,
         *,
@@ -953,7 +987,9 @@ class CheckSessionRequest(_message.Message):
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """The session of an access token."""
+    """The session of an access token, such as
+    `session_01k3v7d0h2e8mqz5n7c4y1trab`.
+    """
     def __init__(
         self,
         *,
@@ -976,7 +1012,7 @@ class CheckSessionResponse(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Whose session."""
+    """Whose session, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
         """Roles that the user holds now."""

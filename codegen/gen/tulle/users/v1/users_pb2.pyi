@@ -94,12 +94,12 @@ class Profile(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Id of the person."""
+    """Id of the person, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     display_name: _builtins.str
-    """The name shown to others."""
+    """The name shown to others, such as `Ana Torres`."""
     handle: _builtins.str
-    """Unique public name: 3 to 30 of a-z, 0-9 and _, starting with a letter.
-    Empty until chosen.
+    """Unique public name, such as `ana_t`: 3 to 30 of a-z, 0-9 and _, starting
+    with a letter. Empty until chosen.
     """
     locale: _builtins.str
     """Language as a BCP 47 tag, such as `en-GB`. New profiles have `en`, to which
@@ -110,7 +110,7 @@ class Profile(_message.Message):
     have `UTC`, to which clearing it returns.
     """
     avatar_url: _builtins.str
-    """Picture: an https URL. Empty for none."""
+    """Picture: an https URL, such as `https://example.com/ana.png`. Empty for none."""
     etag: _builtins.str
     """Version of the profile (AIP-154): send it back with a change, and the
     change is refused if somebody else's came first.
@@ -222,7 +222,9 @@ class GetProfileRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Whose profile; empty for your own."""
+    """Whose profile, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`; empty for
+    your own.
+    """
     def __init__(
         self,
         *,
@@ -326,7 +328,9 @@ class BatchGetProfilesRequest(_message.Message):
     USER_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Whose profiles, at most 100."""
+        """Whose profiles, at most 100, such as
+        `user_01k3v7c2e5f9rbq0j4mzx8w6td`.
+        """
 
     def __init__(
         self,
@@ -381,7 +385,7 @@ class ListUsersRequest(_message.Message):
     for the first page.
     """
     handle_prefix: _builtins.str
-    """Only handles that start with this."""
+    """Only handles that start with this, such as `an`."""
     def __init__(
         self,
         *,
