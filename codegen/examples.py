@@ -63,8 +63,8 @@ def _one(project: Project, field: FieldDescriptor, request: bool, seen: frozense
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return said[1] if said else _text(project, field)
     if field.cpp_type in _NUMBERS:
-        number = int(said[1]) if said else 1
-        return str(number) if field.cpp_type in _64_BIT else number
+        number = said[1] if said else "1"
+        return number if field.cpp_type in _64_BIT or not number.isdecimal() else int(number)
     return 0.5 if field.cpp_type in _FRACTIONS else True
 
 

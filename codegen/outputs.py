@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codegen import openapi
+from codegen import openapi, pages
 from codegen.project import Project
 
 
@@ -21,4 +21,7 @@ class Output:
     marker: str = ""
 
 
-OUTPUTS = (Output("codegen/gen/openapi.json", openapi.render),)
+OUTPUTS = (
+    Output("codegen/gen/openapi.json", openapi.render),
+    Output("docs/policy.md", pages.policy),
+)

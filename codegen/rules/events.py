@@ -44,7 +44,7 @@ def say_how_long_they_are_kept(project: Project) -> Iterator[Finding]:
 
 
 def consumers_exist(project: Project) -> Iterator[Finding]:
-    names = {workload.name for workload in project.workloads if workload.serves}
+    names = {workload.name for workload in project.workloads if workload.module}
     for event in project.contract.events.values():
         for consumer in sorted(event.consumers - names):
             what = f"may be consumed by `{consumer}`, which is no service"

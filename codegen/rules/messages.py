@@ -19,6 +19,9 @@ from codegen.rules.finding import Finding
 _BOUNDED = ("const", "in", "len", "max_len", "max_bytes", "len_bytes", "uuid", "tuuid", "ulid", "ip", "ipv4", "ipv6")
 
 
+_BAD_RULE = (protovalidate.CompilationError, protovalidate.EvaluationError)
+
+
 def request_messages(project: Project) -> list[Descriptor]:
     """Our messages that can be in a request, in order of their names."""
     found: dict[str, Descriptor] = {}
@@ -83,8 +86,8 @@ def required_means_refused_when_empty(project: Project) -> Iterator[Finding]:
     for message in request_messages(project):
         try:
             refused = _refused_when_empty(validator, message)
-        except protovalidate.CompilationError as error:
-            what = f"{message.full_name} has a rule that cannot be compiled: {error}"
+        except _BAD_RULE as error:
+            what = f"{message.full_name} has a rule that cannot be evaluated: {error}"
             yield Finding(project.source.where(message.full_name), what, "see buf/validate/validate.proto")
             continue
         for field in message.fields:
@@ -121,7 +124,7 @@ def _problems(validator: protovalidate.Validator, message: Descriptor, example: 
     try:
         request: Any = json_format.ParseDict(example, message_factory.GetMessageClass(message)())
         violations = validator.collect_violations(request)
-    except (json_format.ParseError, protovalidate.CompilationError) as error:
+    except (json_format.ParseError, *_BAD_RULE) as error:
         yield "", str(error)
         return
     for violation in violations:

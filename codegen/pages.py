@@ -1,0 +1,78 @@
+"""Pages for readers that are made from the contract and the topology (Markdown)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from codegen.project import Project
+from mesh.contract import Event, Method
+
+_MADE = "<!-- Made by `python -m codegen` from protos/ and services/topology.py; do not edit. -->"
+
+
+def policy(project: Project) -> str:
+    """Who may call what, through which door, how often and for how long; and who hears of what."""
+    parts = ["# Who may call what", _MADE, _ABOUT]
+    for name in sorted(project.contract.services):
+        methods = project.contract.services[name].methods
+        owner = project.owner(name)
+        parts += [f"## {name}", f"{project.source.comment(name)} Served by `{owner.name if owner else '?'}`."]
+        parts.append(_table(_METHOD_COLUMNS, map(_method, methods)))
+    events = sorted(project.contract.events.values(), key=lambda event: event.subject)
+    parts += ["## Events", _table(_EVENT_COLUMNS, map(_event, events))]
+    return "\n\n".join(parts) + "\n"
+
+
+_ABOUT = (
+    "Two questions, and both must pass: which *workload* calls, and for which *end user*. `gateway` there opens a "
+    "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused."
+)
+_METHOD_COLUMNS = ("method", "REST", "workloads", "end user", "limit", "deadline", "repeated by the mesh", "emits")
+_EVENT_COLUMNS = ("event", "subject", "producer", "consumers", "kept in the stream")
+
+
+def _method(method: Method) -> Iterator[str]:
+    yield method.name
+    yield "<br>".join(f"`{rule.verb} {rule.path}`" for rule in method.http)
+    yield ", ".join(sorted(method.callers))
+    yield _end_user(method)
+    limit = method.rate_limit
+    yield f"{limit.requests} in {limit.per:g} s" if limit else ""
+    yield f"{method.deadline:g} s"
+    yield "yes" if method.retry_safe else "no"
+    yield ", ".join(event.rpartition(".")[2] for event in method.emits)
+
+
+def _end_user(method: Method) -> str:
+    roles = f" with role {' or '.join(sorted(method.roles))}" if method.roles else ""
+    return method.end_user + roles + (", asked of auth at each call" if method.fresh else "")
+
+
+def _event(event: Event) -> Iterator[str]:
+    yield event.message.rpartition(".")[2]
+    yield f"`{event.subject}`"
+    yield event.domain
+    yield ", ".join(sorted(event.consumers))
+    yield f"{event.retention / 86400:g} days"
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(columns)
+    lines = [columns, ["---"] * len(columns), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def diagram(project: Project) -> str:
+    """The processes and who calls whom (Mermaid, which code hosts draw)."""
+    return "```mermaid\n" + "\n".join(["flowchart LR", *_edges(project)]) + "\n```\n"
+
+
+def _edges(project: Project) -> Iterator[str]:
+    yield '    people(["people and programs"]) -->|REST, gRPC| gateway'
+    for workload in project.workloads:
+        yield f'    {workload.name}["{workload.name}: {workload.what}"]'
+    for box in sorted({need for workload in project.workloads for need in workload.needs}):
+        yield f"    {box}[({box})]"
+    for workload in project.workloads:
+        yield from (f"    {workload.name} -->|mTLS| {called}" for called in workload.calls)
+        yield from (f"    {workload.name} -.-> {box}" for box in workload.needs)
