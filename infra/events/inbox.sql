@@ -1,0 +1,94 @@
+-- name: receive(event_id, source, resource, aggregate_id, aggregate_seq, previous)^
+-- Take responsibility for an event. One statement, so that all answers are of one moment.
+-- is_new: not seen before. behind: events of its aggregate are parked. in_order: its predecessor was here.
+WITH mine AS (
+    INSERT INTO inbox (event_id, source, resource, aggregate_id, aggregate_seq)
+    VALUES (:event_id, :source, :resource, :aggregate_id, :aggregate_seq)
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT
+    EXISTS (SELECT FROM mine) AS is_new,
+    EXISTS (
+        SELECT FROM parked
+        WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source
+            AND ordered AND dead_at IS NULL
+    ) AS behind,
+    :previous::bigint = 0 OR EXISTS (
+        SELECT FROM inbox
+        WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source
+            AND aggregate_seq = :previous::bigint
+    ) AS in_order;
+
+-- name: park(event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, pause)!
+INSERT INTO parked (
+    event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, retry_at
+)
+VALUES (
+    :event_id, :source, :resource, :aggregate_id, :aggregate_seq, :ordered, :type, :envelope,
+    :attempts, :error, now() + :pause::interval
+)
+ON CONFLICT DO NOTHING;
+
+-- name: bury(event_id, source, type, envelope, error)!
+-- A message that cannot be read has no place in any order.
+INSERT INTO parked (
+    event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, dead_at
+)
+VALUES (:event_id, :source, '', '', 0, false, :type, :envelope, 1, :error, now())
+ON CONFLICT DO NOTHING;
+
+-- name: next_parked()^
+-- The parked event whose next try is due, locked, if no other of its aggregate comes before it.
+SELECT * FROM parked AS head
+WHERE dead_at IS NULL AND retry_at <= now() AND NOT EXISTS (
+    SELECT FROM parked AS earlier
+    WHERE head.ordered AND earlier.ordered AND earlier.dead_at IS NULL
+        AND earlier.aggregate_id = head.aggregate_id AND earlier.resource = head.resource
+        AND earlier.source = head.source AND earlier.aggregate_seq < head.aggregate_seq
+)
+ORDER BY retry_at
+LIMIT 1
+FOR UPDATE SKIP LOCKED;
+
+-- name: unpark(event_id)!
+DELETE FROM parked WHERE event_id = :event_id;
+
+-- name: failed_again(event_id, error, pause, dead)!
+UPDATE parked SET attempts = attempts + 1, error = :error, retry_at = now() + :pause::interval,
+    dead_at = CASE WHEN :dead THEN now() END
+WHERE event_id = :event_id;
+
+-- name: dead(after, size)
+SELECT * FROM parked WHERE dead_at IS NOT NULL AND event_id > :after ORDER BY event_id LIMIT :size::int;
+
+-- name: waiting()^
+SELECT count(*) FILTER (WHERE dead_at IS NULL) AS parked, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead
+FROM parked;
+
+-- name: redrive(event_ids)$
+WITH again AS (
+    UPDATE parked SET dead_at = NULL, retry_at = now(), attempts = 0, parked_at = now()
+    WHERE dead_at IS NOT NULL AND event_id = ANY(:event_ids::text[])
+    RETURNING 1
+)
+SELECT count(*) FROM again;
+
+-- name: clean_inbox(born_before, cutoff, batch)$
+WITH old AS (
+    DELETE FROM inbox WHERE event_id IN (
+        SELECT event_id FROM inbox WHERE event_id < :born_before AND received_at < :cutoff
+        ORDER BY event_id LIMIT :batch::int
+    )
+    RETURNING 1
+)
+SELECT count(*) FROM old;
+
+-- name: clean_dead(cutoff, batch)$
+WITH old AS (
+    DELETE FROM parked WHERE event_id IN (
+        SELECT event_id FROM parked WHERE dead_at < :cutoff ORDER BY dead_at LIMIT :batch::int
+    )
+    RETURNING 1
+)
+SELECT count(*) FROM old;

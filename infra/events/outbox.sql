@@ -1,0 +1,85 @@
+-- name: claim(types, batch, lane)
+-- The oldest unpublished event of each aggregate, locked, with those that follow it, and the timers
+-- that are due; only of known types, since newer code may share the table. A lock on the oldest is a lock on the aggregate: nobody else publishes for it.
+WITH heads AS MATERIALIZED (
+    SELECT event_id, resource, aggregate_id, aggregate_seq
+    FROM outbox AS head
+    WHERE published_at IS NULL AND publish_at IS NULL AND type = ANY(:types::text[]) AND NOT EXISTS (
+        SELECT FROM outbox AS earlier
+        WHERE earlier.aggregate_id = head.aggregate_id AND earlier.resource = head.resource
+            AND earlier.aggregate_seq < head.aggregate_seq
+            AND earlier.publish_at IS NULL AND earlier.published_at IS NULL
+    )
+    ORDER BY event_id
+    LIMIT :batch::int
+    FOR UPDATE SKIP LOCKED
+), timers AS MATERIALIZED (
+    SELECT * FROM outbox
+    WHERE published_at IS NULL AND publish_at <= now() AND type = ANY(:types::text[])
+    ORDER BY publish_at
+    LIMIT :batch::int
+    FOR UPDATE SKIP LOCKED
+)
+SELECT lane.*
+FROM heads CROSS JOIN LATERAL (
+    SELECT * FROM outbox
+    WHERE outbox.aggregate_id = heads.aggregate_id AND outbox.resource = heads.resource
+        AND outbox.aggregate_seq >= heads.aggregate_seq
+        AND outbox.publish_at IS NULL AND outbox.published_at IS NULL
+    ORDER BY outbox.aggregate_seq
+    LIMIT :lane::int
+) AS lane
+UNION ALL
+SELECT * FROM timers;
+
+-- name: previous(resources, aggregates, seqs, types)
+-- For each of the given events the place of the last one before it whose type is among `types`.
+SELECT coalesce((
+    SELECT aggregate_seq FROM outbox
+    WHERE outbox.aggregate_id = asked.aggregate_id AND outbox.resource = asked.resource
+        AND outbox.aggregate_seq < asked.aggregate_seq
+        AND outbox.publish_at IS NULL AND outbox.type = ANY(:types::text[])
+    ORDER BY aggregate_seq DESC
+    LIMIT 1
+), 0) AS seq
+FROM unnest(:resources::text[], :aggregates::text[], :seqs::bigint[])
+    WITH ORDINALITY AS asked (resource, aggregate_id, aggregate_seq, place)
+ORDER BY place;
+
+-- name: mark(event_ids, stream_seqs)!
+UPDATE outbox SET published_at = now(), stream_seq = done.stream_seq
+FROM unnest(:event_ids::text[], :stream_seqs::bigint[]) AS done (event_id, stream_seq)
+WHERE outbox.event_id = done.event_id;
+
+-- name: forget_lost(last_seq)$
+-- Events that the broker had and lost are to be published again.
+WITH lost AS (
+    UPDATE outbox SET published_at = NULL, stream_seq = NULL
+    WHERE stream_seq > :last_seq
+    RETURNING 1
+)
+SELECT count(*) FROM lost;
+
+-- name: republish(since)$
+-- Publish again what was published at or after a time: consumers that had it do nothing.
+WITH again AS (
+    UPDATE outbox SET published_at = NULL, stream_seq = NULL
+    WHERE published_at >= :since
+    RETURNING 1
+)
+SELECT count(*) FROM again;
+
+-- name: next_timer()$
+SELECT extract(epoch FROM min(publish_at) - now())::float8 FROM outbox
+WHERE published_at IS NULL AND publish_at IS NOT NULL;
+
+-- name: clean(born_before, cutoff, batch)$
+-- Ids are in order of time, so that the primary key finds the oldest rows.
+WITH old AS (
+    DELETE FROM outbox WHERE event_id IN (
+        SELECT event_id FROM outbox WHERE event_id < :born_before AND published_at < :cutoff
+        ORDER BY event_id LIMIT :batch::int
+    )
+    RETURNING 1
+)
+SELECT count(*) FROM old;

@@ -1,0 +1,178 @@
+"""The relay: publishes what the outbox holds, in order for each aggregate, until the broker has it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import PubAck
+
+from infra import limits
+from infra.events import streams
+from infra.events.bus import Bus, last_sequence
+from infra.events.outbox import envelope
+from infra.events.received import PREVIOUS
+from infra.postgres import Connection, Database, queries
+from mesh.contract import Contract, contract
+
+log = structlog.get_logger(__name__)
+sql = queries(Path(__file__).with_name("outbox.sql"))
+
+Record: TypeAlias = Mapping[str, Any]
+
+
+class Relay:
+    """Publishes one service's outbox. Several processes may run one each."""
+
+    def __init__(self, database: Database, bus: Bus, workload: str, of: Contract | None = None) -> None:
+        self._database = database
+        self._bus = bus
+        self._workload = workload
+        self._events = (of or contract()).events
+        self._types = [event.message for event in self._events.values() if event.domain == workload]
+        self._woken = asyncio.Event()
+        self._in_flight = asyncio.Semaphore(limits.RELAY_IN_FLIGHT)
+        self._newest = 0
+        database.after_commit(self.wake)
+
+    def wake(self) -> None:
+        """Say that there is something to publish."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        await self._bus.while_connected(self._publish_all)
+
+    async def _publish_all(self, client: Client) -> None:
+        await self._recover(client)
+        jetstream = client.jetstream(timeout=limits.PUBLISH_TIMEOUT)
+        while True:
+            self._woken.clear()
+            if await self.publish(jetstream) < limits.RELAY_BATCH:
+                await self._rest()
+
+    async def _recover(self, client: Client) -> None:
+        """Give back to the outbox what the broker acknowledged and then lost, with its disk or a power failure."""
+        self._newest = await last_sequence(client, streams.stream(self._workload))
+        async with self._database.connection() as connection:
+            lost = await sql.forget_lost(connection, last_seq=self._newest)
+        if lost:
+            log.warning("broker_lost_events", count=lost, last_seq=self._newest)
+
+    async def publish(self, jetstream: JetStreamContext) -> int:
+        """Publish one batch; how many were claimed.
+
+        The rows stay locked until they are marked: a relay that dies leaves them as they were.
+        Raises: ConnectionError when none of them could be published.
+        """
+        async with self._database.transaction() as connection:
+            rows = await _rows(
+                sql.claim(connection, types=self._types, batch=limits.RELAY_BATCH, lane=limits.RELAY_LANE)
+            )
+            if not rows:
+                return 0
+            previous = await self._previous(connection, rows)
+            done = await self._publish_lanes(jetstream, rows, previous)
+            await sql.mark(connection, event_ids=[*done], stream_seqs=[ack.seq for ack in done.values()])
+        self._check([*done.values()])
+        return len(rows)
+
+    def _check(self, acks: Sequence[PubAck]) -> None:
+        if not acks:
+            raise ConnectionError("the broker takes no events")
+        fresh = [ack.seq for ack in acks if not ack.duplicate]
+        if fresh and min(fresh) <= self._newest:
+            raise ConnectionError("the broker has begun its stream anew")
+        self._newest = max(self._newest, *fresh, 0)
+
+    async def _previous(self, connection: Connection, rows: Sequence[Record]) -> dict[str, list[str]]:
+        """By event id the values of the header PREVIOUS."""
+        found: dict[str, list[str]] = {row["event_id"]: [] for row in rows}
+        for workload, types in self._consumed().items():
+            asked = [row for row in rows if row["type"] in types and row["publish_at"] is None]
+            seqs = (
+                await _rows(
+                    sql.previous(
+                        connection,
+                        resources=[row["resource"] for row in asked],
+                        aggregates=[row["aggregate_id"] for row in asked],
+                        seqs=[row["aggregate_seq"] for row in asked],
+                        types=sorted(types),
+                    )
+                )
+                if asked
+                else []
+            )
+            for row, before in zip(asked, seqs, strict=True):
+                found[row["event_id"]].append(f"{workload}={before['seq']}")
+        return found
+
+    def _consumed(self) -> dict[str, set[str]]:
+        own = [event for event in self._events.values() if event.domain == self._workload]
+        workloads = sorted({workload for event in own for workload in event.consumers})
+        return {w: {event.message for event in own if w in event.consumers} for w in workloads}
+
+    async def _publish_lanes(
+        self, jetstream: JetStreamContext, rows: Sequence[Record], previous: Mapping[str, list[str]]
+    ) -> dict[str, PubAck]:
+        """By event id the acknowledgements that came."""
+        done: dict[str, PubAck] = {}
+        await asyncio.gather(*(self._publish_lane(jetstream, lane, previous, done) for lane in _lanes(rows)))
+        return done
+
+    async def _publish_lane(
+        self,
+        jetstream: JetStreamContext,
+        lane: Sequence[Record],
+        previous: Mapping[str, list[str]],
+        done: dict[str, PubAck],
+    ) -> None:
+        for row in lane:
+            try:
+                async with self._in_flight:
+                    done[row["event_id"]] = await self._publish_one(jetstream, row, previous[row["event_id"]])
+            except (nats.errors.Error, OSError, KeyError) as error:  # KeyError: a type of newer code than this
+                log.warning("publish_failed", event_id=row["event_id"], type=row["type"], error=repr(error))
+                return  # those behind it keep their place
+
+    async def _publish_one(self, jetstream: JetStreamContext, row: Record, previous: list[str]) -> PubAck:
+        event = self._events[row["type"]]
+        headers = {"Nats-Msg-Id": row["event_id"], "Nats-TTL": f"{event.retention:.0f}s"}
+        if row["publish_at"] is None:
+            headers[PREVIOUS] = ",".join(previous)
+        if row["traceparent"]:
+            headers["traceparent"] = row["traceparent"]
+        body = envelope(row, self._workload).SerializeToString()
+        return await jetstream.publish(event.subject, body, headers=headers, stream=streams.stream(event.domain))
+
+    async def _rest(self) -> None:
+        """Until woken, the next timer or the next poll, whichever is first."""
+        async with self._database.connection() as connection:
+            timer = await sql.next_timer(connection)
+        pause = limits.RELAY_POLL if timer is None else min(limits.RELAY_POLL, max(timer, 0.01))
+        try:
+            async with asyncio.timeout(pause):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+
+def _lanes(rows: Iterable[Record]) -> list[list[Record]]:
+    """The rows of each aggregate in order; each timer by itself."""
+
+    def key(row: Record) -> tuple[str, str, str]:
+        return row["resource"], row["aggregate_id"], row["event_id"] if row["publish_at"] else ""
+
+    ordered = sorted(rows, key=lambda row: (*key(row), row["aggregate_seq"]))
+    return [list(lane) for _, lane in itertools.groupby(ordered, key)]
+
+
+async def _rows(found: AsyncIterator[Record]) -> list[Record]:
+    return [row async for row in found]
