@@ -17,10 +17,10 @@ from services.users.domain import (
 
 
 class FakeStore:
-    """A `services.users.domain.Store`; `events` is what was announced."""
+    """A `services.users.domain.Store`; `events` is what was announced, with its place in its history."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[tuple[int, Event]] = []
         self._profiles: dict[UserId, Profile] = {}
         self._preferences: dict[UserId, Preferences] = {}
 
@@ -50,11 +50,11 @@ class FakeStore:
         if profile.handle and profile.handle in others:
             raise HandleTaken
         self._profiles[profile.user_id] = profile
-        self.events.append(event)
+        self.events.append((profile.version, event))
 
     async def save_preferences(self, preferences: Preferences, event: PreferencesUpdated) -> None:
         old = self._preferences.get(preferences.user_id)
         if old is None or old.version != preferences.version - 1:
             raise StalePreferences
         self._preferences[preferences.user_id] = preferences
-        self.events.append(event)
+        self.events.append((preferences.version, event))

@@ -143,9 +143,9 @@ class TestChanging:
     async def test_a_change_is_announced_with_its_fields(self, users: Users, store: FakeStore) -> None:
         """The event names who, whose and which fields, and no value."""
         await users.update_profile(ADA, ProfileChange(handle="ada", locale="en", display_name="Ada"))
-        (event,) = store.events
+        ((place, event),) = store.events
         assert isinstance(event, ProfileUpdated)
-        assert event.fields == ("display_name", "handle")
+        assert (place, event.fields) == (1, ("display_name", "handle"))
         assert (event.aggregate_id, event.actor, event.causation_id) == ("user_ada", "user_ada", "request_1")
 
     async def test_no_difference_is_not_announced(self, users: Users, store: FakeStore) -> None:
@@ -159,7 +159,7 @@ class TestChanging:
         change = PreferencesChange(theme=Theme.DARK, week_start=WeekStart.MONDAY)
         preferences = await users.update_preferences(ADA, change)
         assert (preferences.etag, preferences.theme) == ("1", Theme.DARK)
-        assert [type(event) for event in store.events] == [PreferencesUpdated]
+        assert [type(event) for _, event in store.events] == [PreferencesUpdated]
         with pytest.raises(StalePreferences):
             await users.update_preferences(ADA, PreferencesChange(etag="0", theme=Theme.LIGHT))
 

@@ -1,0 +1,41 @@
+"""The stores of users, each with a way to see what it announced."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+from infra.postgres import Database
+from services.users.domain import Store
+from services.users.store import PostgresStore
+from tests.fakes.users import FakeStore
+
+Announced: TypeAlias = tuple[str, str, str, int]
+"""Type, resource, aggregate id and place in the aggregate's history."""
+
+
+class Kept(Protocol):
+    """A store under test."""
+
+    store: Store
+
+    async def announced(self) -> list[Announced]:
+        """What was announced so far, in any order."""
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.store = FakeStore()
+
+    async def announced(self) -> list[Announced]:
+        return [(event.type, event.resource, event.aggregate_id, seq) for seq, event in self.store.events]
+
+
+class InPostgres:
+    def __init__(self, database: Database) -> None:
+        self.store = PostgresStore(database)
+        self.database = database
+
+    async def announced(self) -> list[Announced]:
+        async with self.database.connection() as connection:
+            rows = await connection.fetch("SELECT type, resource, aggregate_id, aggregate_seq FROM outbox")
+        return [tuple(row) for row in rows]
