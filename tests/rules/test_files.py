@@ -32,8 +32,8 @@ def test_no_registry_is_named() -> None:
 
 @pytest.mark.parametrize("path", modules(*CODE), ids=str)
 def test_files_can_be_read_in_one_go(path: Path) -> None:
-    """No hand-written file is longer than 400 lines."""
-    assert len((ROOT / path).read_text().splitlines()) <= 400
+    """No hand-written file is longer than 500 lines."""
+    assert len((ROOT / path).read_text().splitlines()) <= 500
 
 
 @pytest.mark.parametrize("path", modules(*CODE), ids=str)
