@@ -30,7 +30,7 @@ def build(root: Path = ROOT) -> Mapping[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         compiled = compiler.descriptor_set(root / "protos", scratch)
-        state = project.load(compiled, root / "protos", root / "services")
+        state = project.load(compiled, root)
         if found := [*_style(root, scratch), *check.findings(state)]:
             raise BadContract(found)
         return {**_stubs(root, scratch), **_contract(compiled), **_outputs(root, state)}

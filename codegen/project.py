@@ -28,7 +28,7 @@ class DomainError:
 
 @dataclass(frozen=True)
 class Project:
-    """One state of the tree. `errors`: by domain and reason, for the services that are written."""
+    """One state of the tree. `errors`: by domain and reason, what the services that are written can raise."""
 
     contract: Contract
     source: Source
@@ -40,14 +40,20 @@ class Project:
         return next((workload for workload in self.workloads if service in workload.serves), None)
 
 
-def load(descriptor_set: bytes, protos: Path, services: Path) -> Project:
-    """The project whose protos were compiled into `descriptor_set` (with source positions)."""
-    written = [folder for folder in sorted(services.iterdir()) if (folder / "main.py").exists()]
-    errors = {folder.name: {e.reason: e for e in domain_errors(folder)} for folder in written}
-    return Project(contract.load(descriptor_set), Source(descriptor_set, protos), topology.WORKLOADS, errors)
+def load(descriptor_set: bytes, root: Path) -> Project:
+    """The project at `root`, whose protos were compiled into `descriptor_set` (with source positions)."""
+    source = Source(descriptor_set, root / "protos")
+    return Project(contract.load(descriptor_set), source, topology.WORKLOADS, known_errors(root))
 
 
-def domain_errors(folder: Path) -> Iterator[DomainError]:
+def known_errors(root: Path) -> dict[str, dict[str, DomainError]]:
+    """A service raises what it defines, and what mesh and infra define for all of them."""
+    shared = [*defined_errors(root / "mesh"), *defined_errors(root / "infra")]
+    written = [path.parent for path in sorted(root.glob("services/*/main.py"))]
+    return {folder.name: {error.reason: error for error in (*shared, *defined_errors(folder))} for folder in written}
+
+
+def defined_errors(folder: Path) -> Iterator[DomainError]:
     """The error classes that the modules under `folder` define, read without importing them."""
     found = {node.name: node for path in sorted(folder.rglob("*.py")) for node in _classes(path)}
     for name, node in found.items():

@@ -210,10 +210,10 @@ def shop(
     errors: Mapping[str, Mapping[str, DomainError]] = ERRORS,
 ) -> Project:
     """The project of one proto file, compiled in `folder`."""
-    protos, scratch, services = folder / "protos", folder / "scratch", folder / "services"
-    for made in (protos / Path(FILE).parent, scratch, services):
+    protos, scratch = folder / "protos", folder / "scratch"
+    for made in (protos / Path(FILE).parent, scratch):
         made.mkdir(parents=True)
     shutil.copytree(ROOT / "protos" / "tulle" / "policy", protos / "tulle" / "policy")
     (protos / FILE).write_text(proto)
-    loaded = project.load(compiler.descriptor_set(protos, scratch), protos, services)
+    loaded = project.load(compiler.descriptor_set(protos, scratch), folder)
     return replace(loaded, workloads=workloads, errors=errors)
