@@ -1,0 +1,403 @@
+"""What every Envoy of the platform shares: addresses, limits, and the pieces of a configuration.
+
+A configuration is a plain dictionary made by pure functions and dumped as YAML. The sidecars are
+in mesh/sidecar.py, the edge in gateway/config.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from mesh.contract import Method
+from services import topology
+
+type_url = "type.googleapis.com/{}".format
+
+Config = dict[str, Any]
+
+# Each hop adds a little to the contract's deadline, so that the application answers first and every
+# answer leaves the platform within half a second after it.
+INBOUND_MARGIN = 0.1
+OUTBOUND_MARGIN = 0.2
+EDGE_MARGIN = 0.3
+
+CONNECT_TIMEOUT = 1.0
+STREAMS = 100
+STREAM_WINDOW = 64 * 1024
+CONNECTION_WINDOW = 1024 * 1024
+BUFFER = 32 * 1024
+MAX_HEADERS_KB = 16
+MAX_REQUEST = 1024 * 1024
+"""Longest request, in bytes: the edge's and the mesh's alike."""
+MAX_RESPONSE = 4 * 1024 * 1024
+"""Longest answer, in bytes: gRPC's own default."""
+UPSTREAM_CALLS = 512
+"""Calls that one Envoy has under way to one workload; more are refused with UNAVAILABLE."""
+RETRIES = 2
+RETRY_BUDGET = 20.0
+"""Retries in percent of the calls under way; the three that may always run keep small loads retrying."""
+EJECT_AFTER = 5
+MAX_EJECTED = 50
+"""Percent of a workload's replicas that may be out at once: of two only one, of one none."""
+KEEPALIVE = 30.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything is. The defaults are those of the committed files.
+
+    `ports`: of the sidecars' inbound listeners. `descriptor_set`: the file codegen/gen/contract.binpb.
+    `trusted_hops`: proxies before the gateway whose x-forwarded-for is believed.
+    """
+
+    run_dir: str = "/run/tulle"
+    certs_dir: str = "/var/lib/tulle/certs"
+    secrets_dir: str = "/var/lib/tulle/secrets"
+    sds_dir: str = "/var/lib/tulle/envoy"
+    descriptor_set: str = "codegen/gen/contract.binpb"
+    host: str = "127.0.0.1"
+    ports: Mapping[str, int] = field(default_factory=lambda: default_ports())
+    http_port: int = 8080
+    https_port: int = 8443
+    public_url: str = "http://127.0.0.1:8080"
+    trusted_hops: int = 0
+    trace_ratio: float = 0.01
+
+    def socket(self, workload: str) -> str:
+        """The socket on which the workload's service listens."""
+        return f"{self.run_dir}/{workload}.sock"
+
+    def out_socket(self, workload: str) -> str:
+        """The socket on which its sidecar takes its calls to others."""
+        return f"{self.run_dir}/{workload}.out.sock"
+
+    def admin_socket(self, workload: str) -> str:
+        """The socket of its Envoy's admin interface."""
+        return f"{self.run_dir}/{workload}.admin.sock"
+
+
+def default_ports() -> Mapping[str, int]:
+    """A port for each sidecar, counted from 15001 in the order of the topology."""
+    served = [workload.name for workload in topology.WORKLOADS if workload.serves]
+    return {name: 15001 + index for index, name in enumerate(served)}
+
+
+def dump(config: Config) -> str:
+    """The configuration as YAML, with long texts as blocks and without aliases."""
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def typed(message: str, **fields: Any) -> Config:
+    """A configuration of an extension."""
+    return {"@type": type_url(message), **fields}
+
+
+def http_filter(name: str, message: str, **fields: Any) -> Config:
+    """An HTTP filter."""
+    return {"name": name, "typed_config": typed(message, **fields)}
+
+
+ROUTER = http_filter(
+    "envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
+)
+
+
+def seconds(value: float) -> str:
+    """A duration as Envoy reads it."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+def pipe(path: str) -> Config:
+    """The address of a Unix socket that only its owner may open."""
+    return {"pipe": {"path": path, "mode": 0o600}}
+
+
+def tcp(host: str, port: int) -> Config:
+    """The address of a TCP port."""
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def bootstrap(
+    workload: str, addresses: Addresses, listeners: list[Config], clusters: list[Config], heap_mb: int, connections: int
+) -> Config:
+    """A whole configuration. `heap_mb`, `connections`: what this process may hold before it refuses more."""
+    return {
+        "node": {"id": workload, "cluster": "tulle"},
+        "admin": {"address": pipe(addresses.admin_socket(workload))},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
+        "overload_manager": _overload(heap_mb, connections),
+        "static_resources": {"listeners": listeners, "clusters": clusters},
+    }
+
+
+RUNTIME: Config = {
+    # A gRPC client takes UNAVAILABLE for "try again"; a timeout is not.
+    "envoy.reloadable_features.grpc_timeout_returns_deadline_exceeded": True,
+}
+
+
+def _overload(heap_mb: int, connections: int) -> Config:
+    heap, count = "envoy.resource_monitors.fixed_heap", "envoy.resource_monitors.global_downstream_max_connections"
+    package = "envoy.extensions.resource_monitors"
+    fixed = typed(f"{package}.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=heap_mb * 1024 * 1024)
+    most = typed(
+        f"{package}.downstream_connections.v3.DownstreamConnectionsConfig", max_active_downstream_connections=connections
+    )
+    actions = {
+        "envoy.overload_actions.shrink_heap": 0.85,
+        "envoy.overload_actions.disable_http_keepalive": 0.9,
+        "envoy.overload_actions.stop_accepting_requests": 0.95,
+        "envoy.overload_actions.stop_accepting_connections": 0.98,
+    }
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [{"name": heap, "typed_config": fixed}, {"name": count, "typed_config": most}],
+        "actions": [
+            {"name": name, "triggers": [{"name": heap, "threshold": {"value": value}}]} for name, value in actions.items()
+        ],
+    }
+
+
+def http2() -> Config:
+    """HTTP/2 with the limits of Envoy's edge guide."""
+    return {
+        "max_concurrent_streams": STREAMS,
+        "initial_stream_window_size": STREAM_WINDOW,
+        "initial_connection_window_size": CONNECTION_WINDOW,
+    }
+
+
+def alive() -> Config:
+    """HTTP/2 that finds out when the other side is gone without a word."""
+    return {"connection_keepalive": {"interval": seconds(KEEPALIVE), "timeout": "5s"}}
+
+
+def forget(*prefixes: str) -> Config:
+    """Takes headers with these prefixes from a request before anything looks at it."""
+    package = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    mutations = [{"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in prefixes]
+    return http_filter("envoy.http.early_header_mutation.header_mutation", package, mutations=mutations)
+
+
+def manager(name: str, filters: list[Config], route_config: Config, **fields: Any) -> Config:
+    """The network filter that speaks HTTP."""
+    config = typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        http_filters=[*filters, ROUTER],
+        route_config=route_config,
+        max_request_headers_kb=MAX_HEADERS_KB,
+        server_name="tulle",
+        **fields,
+    )
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
+
+
+def mesh_manager(name: str, filters: list[Config], route_config: Config, **fields: Any) -> Config:
+    """`manager` for callers inside the platform: gRPC over HTTP/2, whose Envoy headers are not ours to obey."""
+    return manager(
+        name,
+        filters,
+        route_config,
+        codec_type="HTTP2",
+        http2_protocol_options=http2() | alive(),
+        skip_xff_append=True,
+        preserve_external_request_id=True,
+        generate_request_id=False,
+        normalize_path=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        request_headers_timeout="10s",
+        stream_idle_timeout="0s",
+        access_log=[failures_log(name)],
+        early_header_mutation_extensions=[forget("x-envoy-")],
+        **fields,
+    )
+
+
+def failures_log(name: str) -> Config:
+    """One JSON line for each call that failed or was refused: the service itself logs all that reached it."""
+    failed = {"grpc_status_filter": {"statuses": ["OK"], "exclude": True}}
+    flagged = {"response_flag_filter": {}}
+    line = {
+        "time": "%START_TIME%",
+        "log": name,
+        "method": "%REQ(:PATH)%",
+        "grpc_status": "%GRPC_STATUS%",
+        "code": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "milliseconds": "%DURATION%",
+        "peer": "%DOWNSTREAM_PEER_URI_SAN%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "traceparent": "%REQ(TRACEPARENT)%",
+    }
+    return stdout_log(line) | {"filter": {"or_filter": {"filters": [failed, flagged]}}}
+
+
+def stdout_log(line: Config) -> Config:
+    """An access log of JSON lines on standard output."""
+    package = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+    return http_filter(
+        "envoy.access_loggers.stdout", package, log_format={"json_format": line, "omit_empty_values": True}
+    )
+
+
+def sds(workload: str, addresses: Addresses) -> Mapping[str, Config]:
+    """Files that tell an Envoy where the workload's certificate is, so that a rotation needs no restart.
+
+    Keys: paths. The watched folder is the one in which infra/ca.py swaps the link `current`.
+    """
+    folder = f"{addresses.certs_dir}/{workload}"
+    watched = {"watched_directory": {"path": folder}}
+    chain, key = {"filename": f"{folder}/current/cert.pem"}, {"filename": f"{folder}/current/key.pem"}
+    authority = {"filename": f"{folder}/current/ca.pem"}
+    identity = {"tls_certificate": {"certificate_chain": chain, "private_key": key} | watched}
+    trusted = {"validation_context": {"trusted_ca": authority} | watched}
+    return {
+        _sds_path(workload, "identity", addresses): _secret("identity", identity),
+        _sds_path(workload, "authority", addresses): _secret("authority", trusted),
+    }
+
+
+def _secret(name: str, content: Config) -> Config:
+    return {"resources": [typed("envoy.extensions.transport_sockets.tls.v3.Secret", name=name, **content)]}
+
+
+def _sds_path(workload: str, name: str, addresses: Addresses) -> str:
+    return f"{addresses.sds_dir}/{workload}.{name}.yaml"
+
+
+def _sds(workload: str, name: str, addresses: Addresses) -> Config:
+    return {"name": name, "sds_config": {"path_config_source": {"path": _sds_path(workload, name, addresses)}}}
+
+
+TLS_1_3 = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
+
+
+def identity(workload: str, addresses: Addresses, *protocols: str) -> Config:
+    """TLS 1.3 with the workload's certificate. `protocols`: for ALPN."""
+    return {
+        "tls_params": TLS_1_3,
+        "alpn_protocols": list(protocols),
+        "tls_certificate_sds_secret_configs": [_sds(workload, "identity", addresses)],
+    }
+
+
+def mutual(workload: str, addresses: Addresses, peers: Iterable[str]) -> Config:
+    """`identity`, and of the other side a certificate of exactly one of `peers`."""
+    exact = [{"san_type": "URI", "matcher": {"exact": topology.spiffe_id(peer)}} for peer in peers]
+    return identity(workload, addresses, "h2") | {
+        "combined_validation_context": {
+            "default_validation_context": {"match_typed_subject_alt_names": exact},
+            "validation_context_sds_secret_config": _sds(workload, "authority", addresses),
+        }
+    }
+
+
+def server_tls(common: Config, **fields: Any) -> Config:
+    """The server's side of TLS."""
+    message = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    return http_filter("envoy.transport_sockets.tls", message, common_tls_context=common, **fields)
+
+
+def client_tls(common: Config, name: str) -> Config:
+    """The client's side of TLS. `name`: whom to ask for (SNI)."""
+    message = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    return http_filter("envoy.transport_sockets.tls", message, common_tls_context=common, sni=name)
+
+
+def workload_cluster(caller: str, callee: str, addresses: Addresses) -> Config:
+    """A workload's sidecar as `caller` reaches it: mutual TLS, retry budget, ejection."""
+    tls = client_tls(mutual(caller, addresses, [callee]), callee)
+    return _cluster(callee, tcp(addresses.host, addresses.ports[callee]), http2() | alive()) | {
+        "transport_socket": tls,
+        "outlier_detection": _outliers(),
+        # Half of the replicas always stay in, so calling ejected ones is never needed.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+    }
+
+
+def service_cluster(workload: str, addresses: Addresses) -> Config:
+    """The service itself, on its socket. Without keepalive: a socket's other end cannot vanish silently."""
+    return _cluster("service", {"pipe": {"path": addresses.socket(workload)}}, http2())
+
+
+def _cluster(name: str, address: Config, protocol: Config) -> Config:
+    options = typed(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        explicit_http_config={"http2_protocol_options": protocol},
+    )
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": seconds(CONNECT_TIMEOUT),
+        "per_connection_buffer_limit_bytes": BUFFER,
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "circuit_breakers": {"thresholds": [_breaker()]},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
+
+
+def _breaker() -> Config:
+    return {
+        "max_connections": 64,
+        "max_pending_requests": UPSTREAM_CALLS,
+        "max_requests": UPSTREAM_CALLS,
+        "retry_budget": {"budget_percent": {"value": RETRY_BUDGET}, "min_retry_concurrency": 3},
+    }
+
+
+def _outliers() -> Config:
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": EJECT_AFTER,
+        "consecutive_gateway_failure": EJECT_AFTER,
+        "enforcing_consecutive_gateway_failure": 100,
+        # An INTERNAL is the service's own fault, on every replica alike.
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "interval": "2s",
+        "base_ejection_time": "5s",
+        "max_ejection_time": "60s",
+        "max_ejection_percent": MAX_EJECTED,
+        "always_eject_one_host": False,
+    }
+
+
+def retry(method: Method) -> Config:
+    """The retry policy of a route: nothing unless the contract says that repeating is safe."""
+    if not method.retry_safe:
+        return {}
+    policy = {
+        "retry_on": "connect-failure,refused-stream,reset,unavailable",
+        "num_retries": RETRIES,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "retry_host_predicate": [
+            http_filter(
+                "envoy.retry_host_predicates.previous_hosts",
+                "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            )
+        ],
+        "host_selection_retry_max_attempts": 3,
+    }
+    return {"retry_policy": policy}
