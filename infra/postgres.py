@@ -224,4 +224,4 @@ def milliseconds(seconds: float) -> str:
 
 def queries(path: Path) -> Any:
     """The statements of a .sql file as functions of a connection and named parameters (aiosql)."""
-    return aiosql.from_path(path, "asyncpg")
+    return aiosql.from_path(path, "asyncpg", mandatory_parameters=False)

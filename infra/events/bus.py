@@ -34,20 +34,26 @@ class Bus:
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.user = user
-        self._options = {"servers": [url], "user": user, "password": password, "name": user}
+        self._url = url
+        self._password = password
         self._client: Client | None = None
         self._changed = asyncio.Condition()
         self.refusals: list[str] = []
+        """The last things that the broker did not permit."""
 
     async def keep(self) -> None:
         """Connect, and again after each loss, until cancelled."""
+        away = False
         while True:
             lost = asyncio.Event()
             try:
                 client = await self._connect(lost)
             except (OSError, nats.errors.Error) as error:
-                log.warning("nats_unreachable", error=str(error) or type(error).__name__)
+                if not away:
+                    log.warning("nats_unreachable", error=str(error) or type(error).__name__)
+                away = True
             else:
+                away = False
                 await self._serve(client, lost)
             await asyncio.sleep(limits.NATS_PAUSE * random.uniform(1, 2))
 
@@ -86,20 +92,12 @@ class Bus:
         async def closed() -> None:
             lost.set()
 
-        async def refused(error: Exception) -> None:
-            self.refusals = [*self.refusals[-9:], str(error)]
-            log.warning("nats_error", error=str(error) or type(error).__name__)
+        async def told(error: Exception) -> None:
+            if "permissions violation" in str(error).lower():
+                log.error("nats_refused", error=str(error))
+                self.refusals = [*self.refusals[-9:], str(error)]
 
-        return await nats.connect(
-            **self._options,  # type: ignore[arg-type]
-            inbox_prefix=streams.inbox(self.user),
-            allow_reconnect=False,
-            connect_timeout=limits.CONNECT_TIMEOUT,
-            ping_interval=limits.NATS_PING,
-            max_outstanding_pings=2,
-            closed_cb=closed,
-            error_cb=refused,
-        )
+        return await connect(self._url, self.user, self._password, closed_cb=closed, error_cb=told)
 
     async def _serve(self, client: Client, lost: asyncio.Event) -> None:
         log.info("nats_connected")
@@ -134,6 +132,24 @@ class Bus:
             await self._changed.wait_for(lambda: self._client is not client)
 
 
+async def connect(url: str, user: str, password: str, **callbacks: Any) -> Client:
+    """A client that is closed when its connection is lost. Raises: OSError, nats.errors.Error, at once."""
+    return await nats.connect(
+        url,
+        user=user,
+        password=password,
+        name=user,
+        inbox_prefix=streams.inbox(user),
+        allow_reconnect=False,
+        max_reconnect_attempts=1,  # these two hold for the first connection too
+        reconnect_time_wait=limits.NATS_PAUSE,
+        connect_timeout=limits.CONNECT_TIMEOUT,
+        ping_interval=limits.NATS_PING,
+        max_outstanding_pings=2,
+        **callbacks,
+    )
+
+
 @contextlib.asynccontextmanager
 async def open_bus(settings: ServiceSettings) -> AsyncIterator[Bus]:
     """The bus as `settings.workload`. Connects in the background: a process starts without its broker."""
@@ -152,7 +168,7 @@ async def provision(url: str, password: str, contract: Contract) -> None:
     To be run whenever the broker has started, with the password of streams.ADMINISTRATOR.
     Raises: nats.errors.Error, OSError.
     """
-    client = await nats.connect(url, user=streams.ADMINISTRATOR, password=password, allow_reconnect=False)
+    client = await connect(url, streams.ADMINISTRATOR, password)
     try:
         jetstream = client.jetstream()
         for stream in streams.stream_configs(contract):

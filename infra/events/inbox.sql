@@ -1,4 +1,4 @@
--- name: receive(event_id, source, resource, aggregate_id, aggregate_seq, previous)^
+-- name: receive^
 -- Take responsibility for an event. One statement, so that all answers are of one moment.
 -- is_new: not seen before. behind: events of its aggregate are parked. in_order: its predecessor was here.
 WITH mine AS (
@@ -20,7 +20,7 @@ SELECT
             AND aggregate_seq = :previous::bigint
     ) AS in_order;
 
--- name: park(event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, pause)!
+-- name: park!
 INSERT INTO parked (
     event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, retry_at
 )
@@ -30,7 +30,7 @@ VALUES (
 )
 ON CONFLICT DO NOTHING;
 
--- name: bury(event_id, source, type, envelope, error)!
+-- name: bury!
 -- A message that cannot be read has no place in any order.
 INSERT INTO parked (
     event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, dead_at
@@ -38,7 +38,7 @@ INSERT INTO parked (
 VALUES (:event_id, :source, '', '', 0, false, :type, :envelope, 1, :error, now())
 ON CONFLICT DO NOTHING;
 
--- name: next_parked()^
+-- name: next_parked^
 -- The parked event whose next try is due, locked, if no other of its aggregate comes before it.
 SELECT * FROM parked AS head
 WHERE dead_at IS NULL AND retry_at <= now() AND NOT EXISTS (
@@ -51,30 +51,30 @@ ORDER BY retry_at
 LIMIT 1
 FOR UPDATE SKIP LOCKED;
 
--- name: unpark(event_id)!
+-- name: unpark!
 DELETE FROM parked WHERE event_id = :event_id;
 
--- name: failed_again(event_id, error, pause, dead)!
+-- name: failed_again!
 UPDATE parked SET attempts = attempts + 1, error = :error, retry_at = now() + :pause::interval,
     dead_at = CASE WHEN :dead THEN now() END
 WHERE event_id = :event_id;
 
--- name: dead(after, size)
+-- name: dead
 SELECT * FROM parked WHERE dead_at IS NOT NULL AND event_id > :after ORDER BY event_id LIMIT :size::int;
 
--- name: waiting()^
+-- name: waiting^
 SELECT count(*) FILTER (WHERE dead_at IS NULL) AS parked, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead
 FROM parked;
 
--- name: redrive(event_ids)$
+-- name: redrive$
 WITH again AS (
     UPDATE parked SET dead_at = NULL, retry_at = now(), attempts = 0, parked_at = now()
-    WHERE dead_at IS NOT NULL AND event_id = ANY(:event_ids::text[])
+    WHERE dead_at IS NOT NULL AND aggregate_id <> '' AND event_id = ANY(:event_ids::text[])
     RETURNING 1
 )
 SELECT count(*) FROM again;
 
--- name: clean_inbox(born_before, cutoff, batch)$
+-- name: clean_inbox$
 WITH old AS (
     DELETE FROM inbox WHERE event_id IN (
         SELECT event_id FROM inbox WHERE event_id < :born_before AND received_at < :cutoff
@@ -84,7 +84,7 @@ WITH old AS (
 )
 SELECT count(*) FROM old;
 
--- name: clean_dead(cutoff, batch)$
+-- name: clean_dead$
 WITH old AS (
     DELETE FROM parked WHERE event_id IN (
         SELECT event_id FROM parked WHERE dead_at < :cutoff ORDER BY dead_at LIMIT :batch::int

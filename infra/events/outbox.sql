@@ -1,4 +1,4 @@
--- name: claim(types, batch, lane)
+-- name: claim
 -- The oldest unpublished event of each aggregate, locked, with those that follow it, and the timers
 -- that are due; only of known types, since newer code may share the table. A lock on the oldest is a lock on the aggregate: nobody else publishes for it.
 WITH heads AS MATERIALIZED (
@@ -32,7 +32,7 @@ FROM heads CROSS JOIN LATERAL (
 UNION ALL
 SELECT * FROM timers;
 
--- name: previous(resources, aggregates, seqs, types)
+-- name: previous
 -- For each of the given events the place of the last one before it whose type is among `types`.
 SELECT coalesce((
     SELECT aggregate_seq FROM outbox
@@ -46,12 +46,12 @@ FROM unnest(:resources::text[], :aggregates::text[], :seqs::bigint[])
     WITH ORDINALITY AS asked (resource, aggregate_id, aggregate_seq, place)
 ORDER BY place;
 
--- name: mark(event_ids, stream_seqs)!
+-- name: mark!
 UPDATE outbox SET published_at = now(), stream_seq = done.stream_seq
 FROM unnest(:event_ids::text[], :stream_seqs::bigint[]) AS done (event_id, stream_seq)
 WHERE outbox.event_id = done.event_id;
 
--- name: forget_lost(last_seq)$
+-- name: forget_lost$
 -- Events that the broker had and lost are to be published again.
 WITH lost AS (
     UPDATE outbox SET published_at = NULL, stream_seq = NULL
@@ -60,7 +60,7 @@ WITH lost AS (
 )
 SELECT count(*) FROM lost;
 
--- name: republish(since)$
+-- name: republish$
 -- Publish again what was published at or after a time: consumers that had it do nothing.
 WITH again AS (
     UPDATE outbox SET published_at = NULL, stream_seq = NULL
@@ -69,11 +69,11 @@ WITH again AS (
 )
 SELECT count(*) FROM again;
 
--- name: next_timer()$
+-- name: next_timer$
 SELECT extract(epoch FROM min(publish_at) - now())::float8 FROM outbox
 WHERE published_at IS NULL AND publish_at IS NOT NULL;
 
--- name: clean(born_before, cutoff, batch)$
+-- name: clean$
 -- Ids are in order of time, so that the primary key finds the oldest rows.
 WITH old AS (
     DELETE FROM outbox WHERE event_id IN (
@@ -83,3 +83,6 @@ WITH old AS (
     RETURNING 1
 )
 SELECT count(*) FROM old;
+
+-- name: unpublished$
+SELECT count(*) FROM outbox WHERE published_at IS NULL AND coalesce(publish_at, time) <= now();

@@ -55,7 +55,7 @@ class Relay:
         jetstream = client.jetstream(timeout=limits.PUBLISH_TIMEOUT)
         while True:
             self._woken.clear()
-            if await self.publish(jetstream) < limits.RELAY_BATCH:
+            if not await self.publish(jetstream):
                 await self._rest()
 
     async def _recover(self, client: Client) -> None:
@@ -66,8 +66,8 @@ class Relay:
         if lost:
             log.warning("broker_lost_events", count=lost, last_seq=self._newest)
 
-    async def publish(self, jetstream: JetStreamContext) -> int:
-        """Publish one batch; how many were claimed.
+    async def publish(self, jetstream: JetStreamContext) -> bool:
+        """Publish one batch; whether there may be more.
 
         The rows stay locked until they are marked: a relay that dies leaves them as they were.
         Raises: ConnectionError when none of them could be published.
@@ -77,12 +77,12 @@ class Relay:
                 sql.claim(connection, types=self._types, batch=limits.RELAY_BATCH, lane=limits.RELAY_LANE)
             )
             if not rows:
-                return 0
-            previous = await self._previous(connection, rows)
-            done = await self._publish_lanes(jetstream, rows, previous)
+                return False
+            lanes = _lanes(rows)
+            done = await self._publish_lanes(jetstream, lanes, await self._previous(connection, rows))
             await sql.mark(connection, event_ids=[*done], stream_seqs=[ack.seq for ack in done.values()])
         self._check([*done.values()])
-        return len(rows)
+        return len(lanes) >= limits.RELAY_BATCH or max(map(len, lanes)) >= limits.RELAY_LANE
 
     def _check(self, acks: Sequence[PubAck]) -> None:
         if not acks:
@@ -120,11 +120,11 @@ class Relay:
         return {w: {event.message for event in own if w in event.consumers} for w in workloads}
 
     async def _publish_lanes(
-        self, jetstream: JetStreamContext, rows: Sequence[Record], previous: Mapping[str, list[str]]
+        self, jetstream: JetStreamContext, lanes: Sequence[Sequence[Record]], previous: Mapping[str, list[str]]
     ) -> dict[str, PubAck]:
         """By event id the acknowledgements that came."""
         done: dict[str, PubAck] = {}
-        await asyncio.gather(*(self._publish_lane(jetstream, lane, previous, done) for lane in _lanes(rows)))
+        await asyncio.gather(*(self._publish_lane(jetstream, lane, previous, done) for lane in lanes))
         return done
 
     async def _publish_lane(

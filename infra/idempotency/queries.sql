@@ -1,4 +1,4 @@
--- name: begin(principal, method, request_id, request_hash, keep, twin_wait, lock_wait)$
+-- name: begin$
 -- Claim the key, also one that has expired. A twin that is running holds it: wait `twin_wait` for
 -- it, then lock_timeout strikes. Only this statement is so impatient, without a round trip more:
 -- the setting is made before the row is inserted and undone after it.
@@ -10,15 +10,15 @@ ON CONFLICT (principal, method, request_id) DO UPDATE
     WHERE mine.created_at < now() - :keep::interval
 RETURNING set_config('lock_timeout', :lock_wait, true);
 
--- name: answer(principal, method, request_id)^
+-- name: answer^
 SELECT request_hash, reply FROM idempotency
 WHERE principal = :principal AND method = :method AND request_id = :request_id;
 
--- name: finish(principal, method, request_id, reply)!
+-- name: finish!
 UPDATE idempotency SET reply = :reply
 WHERE principal = :principal AND method = :method AND request_id = :request_id;
 
--- name: clean(cutoff, batch)$
+-- name: clean$
 WITH old AS (
     DELETE FROM idempotency WHERE (principal, method, request_id) IN (
         SELECT principal, method, request_id FROM idempotency
