@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -103,9 +104,7 @@ class Nats:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        program = Path(sys.executable).with_name("nats-server")
-        with (self.folder / "log").open("ab") as output:
-            self._process = subprocess.Popen([program, "-c", self._config], stderr=output)
+        self._launch()
         for _ in range(100):
             try:
                 await provision(self.url, PASSWORD, contract())
@@ -114,6 +113,11 @@ class Nats:
             else:
                 return
         raise AssertionError("NATS does not start")
+
+    def _launch(self) -> None:
+        program = Path(sys.executable).with_name("nats-server")
+        with (self.folder / "log").open("ab") as output:
+            self._process = subprocess.Popen([program, "-c", self._config], stderr=output)
 
     def kill(self) -> None:
         assert self._process is not None
@@ -130,8 +134,8 @@ def _unprivileged() -> list[str]:
     return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
 
 
-def _until(true: object, seconds: float = 20) -> None:
+def _until(true: Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
+    while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)

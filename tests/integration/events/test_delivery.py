@@ -105,7 +105,7 @@ async def test_subscriptions_are_those_of_the_contract(site: Site, users: Databa
     """A consumer that handles more or less than the contract says does not start."""
     subscriptions = {events_pb2.RolesChanged: noting(users)[events_pb2.AccountCreated]}
     async with site.open_bus("users") as bus:
-        with pytest.raises(ValueError, match="AccountCreated.*RolesChanged"):
+        with pytest.raises(ValueError, match=r"AccountCreated.*RolesChanged"):
             Consumer(users, bus, "users", subscriptions, contract())
 
 

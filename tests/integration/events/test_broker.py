@@ -1,0 +1,211 @@
+"""What the broker permits, and that nothing is lost or repeated when it goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import nats.errors
+import pytest
+
+from infra import limits
+from infra.events.bus import Bus, connect, last_sequence, open_bus, provision
+from infra.events.consumer import Consumer
+from infra.events.relay import Relay
+from infra.postgres import Database
+from mesh import model
+from mesh.contract import contract
+from tests.integration.events.conftest import Site, eventually, running
+from tests.integration.events.servers import PASSWORD
+from tests.integration.events.story import count, effects, happen, histories, noting
+
+ALLOWED = [("auth", "tulle.auth.account_created"), ("users", "tulle.users.profile_updated")]
+REFUSED = [
+    ("users", "tulle.auth.account_created"),
+    ("users", "tulle.users.made_up"),
+    ("auth", "tulle.users.profile_updated"),
+    ("users", "$JS.API.STREAM.CREATE.TULLE_USERS"),
+    ("users", "$JS.API.STREAM.UPDATE.TULLE_USERS"),
+    ("users", "$JS.API.STREAM.DELETE.TULLE_AUTH"),
+    ("users", "$JS.API.STREAM.PURGE.TULLE_USERS"),
+    ("users", "$JS.API.STREAM.MSG.GET.TULLE_AUTH"),
+    ("users", "$JS.API.DIRECT.GET.TULLE_AUTH"),
+    ("users", "$JS.API.CONSUMER.CREATE.TULLE_AUTH.users-account_created"),
+    ("users", "$JS.API.CONSUMER.CREATE.TULLE_AUTH.x.tulle.auth.mail_requested"),
+    ("users", "$JS.API.CONSUMER.DURABLE.CREATE.TULLE_AUTH.x"),
+    ("users", "$JS.API.CONSUMER.DELETE.TULLE_AUTH.users-account_created"),
+    ("users", "$JS.API.CONSUMER.MSG.NEXT.TULLE_AUTH.auth-mail_requested"),
+    ("auth", "$JS.ACK.TULLE_AUTH.users-account_created.1.1.1.1.1"),
+    ("users", "_INBOX.auth.x"),
+    ("users", "anything"),
+]
+
+
+@pytest.mark.parametrize(("workload", "subject"), ALLOWED)
+async def test_a_workload_publishes_its_own_events(site: Site, workload: str, subject: str) -> None:
+    """The subjects of its own domain in the contract are open to it."""
+    client = await connect(site.nats.url, workload, PASSWORD)
+    assert (await client.jetstream().publish(subject, b"x")).seq == 1
+    await client.close()
+
+
+async def test_everything_else_is_refused_by_the_broker(site: Site) -> None:
+    """Another's events, subjects that the contract lacks, and all administration."""
+    for workload, subject in REFUSED:
+        told = await _told(site, workload, lambda client, subject=subject: client.publish(subject, b"{}"))
+        assert "permissions violation for publish" in told.lower(), subject
+    reader = await connect(site.nats.url, "auth", PASSWORD)
+    assert await last_sequence(reader, "TULLE_AUTH") == 0
+    await reader.close()
+
+
+@pytest.mark.parametrize("subject", ["tulle.>", "_INBOX.>", "_INBOX.auth.>", "$JS.>", ">"])
+async def test_nobody_listens_to_others(site: Site, subject: str) -> None:
+    """A workload hears its own replies only; events come through its consumers."""
+    told = await _told(site, "users", lambda client: client.subscribe(subject))
+    assert "permissions violation for subscription" in told.lower()
+
+
+async def test_a_stranger_gets_no_connection(site: Site) -> None:
+    """Without the right password there is no connection."""
+    with pytest.raises((nats.errors.Error, OSError)):
+        await connect(site.nats.url, "users", "wrong")
+
+
+async def test_setting_up_twice_changes_nothing(site: Site, auth: Database) -> None:
+    """provision may run at each start: what streams and consumers hold stays."""
+    client = await connect(site.nats.url, "auth", PASSWORD)
+    await client.jetstream().publish("tulle.auth.account_created", b"x")
+    await provision(site.nats.url, PASSWORD, contract())
+    assert await last_sequence(client, "TULLE_AUTH") == 1
+    await client.close()
+
+
+@pytest.fixture
+async def delivering(site: Site, auth: Database, users: Database) -> AsyncIterator[Relay]:
+    """Relay and consumer at work."""
+    async with AsyncExitStack() as stack:
+        out = await stack.enter_async_context(site.open_bus("auth"))
+        into = await stack.enter_async_context(site.open_bus("users"))
+        relay = Relay(auth, out, "auth")
+        consumer = Consumer(users, into, "users", noting(users))
+        await stack.enter_async_context(running(relay.run, consumer.run))
+        yield relay
+
+
+async def test_a_killed_broker_is_found_again(
+    site: Site, auth: Database, users: Database, delivering: Relay
+) -> None:
+    """Commits go on while the broker is dead; with its return everything arrives, once and in order."""
+    seqs = iter(range(1, 1000))
+    made = 0
+    for _ in range(3):
+        for _ in range(10):
+            await happen(auth, "a", next(seqs))
+        site.nats.kill()
+        for _ in range(10):
+            await happen(auth, "a", next(seqs))
+        await site.nats.start()
+        made += 20
+        await eventually(lambda made=made: _reached(users, made), seconds=15)
+    assert histories(await effects(users)) == {"a": list(range(1, made + 1))}
+
+
+async def test_a_lost_store_is_filled_again_from_the_outbox(
+    site: Site, auth: Database, users: Database
+) -> None:
+    """Events that only the broker's lost disk held are published again; those consumed before have no second effect."""
+    async with AsyncExitStack() as stack:
+        out = await stack.enter_async_context(site.open_bus("auth"))
+        await stack.enter_async_context(running(Relay(auth, out, "auth").run))
+        async with site.open_bus("users") as into, running(Consumer(users, into, "users", noting(users)).run):
+            for seq in range(1, 6):
+                await happen(auth, "a", seq)
+            await eventually(lambda: _reached(users, 5))
+        for seq in range(6, 11):
+            await happen(auth, "a", seq)
+        await eventually(lambda: _all_published(auth))
+        site.nats.kill()
+        site.nats.lose_store()
+        await site.nats.start()
+        into = await stack.enter_async_context(site.open_bus("users"))
+        await stack.enter_async_context(running(Consumer(users, into, "users", noting(users)).run))
+        await eventually(lambda: _reached(users, 10))
+    assert histories(await effects(users)) == {"a": list(range(1, 11))}
+
+
+async def test_a_full_stream_refuses_and_the_outbox_waits(
+    site: Site, auth: Database, users: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is dropped to make room; with room again everything arrives."""
+    monkeypatch.setattr(limits, "STREAM_BYTES", 2000)
+    await provision(site.nats.url, PASSWORD, contract())
+    for seq in range(1, 31):
+        await happen(auth, "a", seq)
+    async with AsyncExitStack() as stack:
+        out = await stack.enter_async_context(site.open_bus("auth"))
+        into = await stack.enter_async_context(site.open_bus("users"))
+        await stack.enter_async_context(running(Relay(auth, out, "auth").run))
+        await stack.enter_async_context(running(Consumer(users, into, "users", noting(users)).run))
+        await asyncio.sleep(0.5)
+        assert 0 < len(await effects(users)) < 30
+        monkeypatch.setattr(limits, "STREAM_BYTES", 2**20)
+        await provision(site.nats.url, PASSWORD, contract())
+        await eventually(lambda: _reached(users, 30), seconds=15)
+    assert histories(await effects(users)) == {"a": list(range(1, 31))}
+
+
+async def test_readiness_follows_the_broker(site: Site) -> None:
+    """The bus is ready while the broker answers, and says so again after its return."""
+    async with site.open_bus("users") as bus:
+        await eventually(lambda: _ready(bus))
+        site.nats.kill()
+        await eventually(lambda: _not_ready(bus))
+        await site.nats.start()
+        await eventually(lambda: _ready(bus))
+
+
+async def test_a_process_starts_without_its_broker(site: Site, auth: Database, users: Database) -> None:
+    """Opening the bus needs no broker; work begins when it comes."""
+    site.nats.kill()
+    await happen(auth, "a", 1)
+    async with open_bus(site.settings("auth")) as out, running(Relay(auth, out, "auth").run):
+        await asyncio.sleep(0.3)
+        await site.nats.start()
+        await eventually(lambda: _all_published(auth))
+
+
+async def _told(site: Site, workload: str, act: object) -> str:
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def note(error: Exception) -> None:
+        told.put_nowait(str(error))
+
+    client = await connect(site.nats.url, workload, PASSWORD, error_cb=note)
+    await act(client)  # type: ignore[operator]
+    try:
+        async with asyncio.timeout(5):
+            return await told.get()
+    finally:
+        await client.close()
+
+
+async def _reached(database: Database, number: int) -> bool:
+    return len(await effects(database)) >= number
+
+
+async def _all_published(database: Database) -> bool:
+    return await count(database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
+
+
+async def _ready(bus: Bus) -> bool:
+    try:
+        await bus.ready()
+    except model.Unavailable:
+        return False
+    return True
+
+
+async def _not_ready(bus: Bus) -> bool:
+    return not await _ready(bus)
