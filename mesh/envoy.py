@@ -195,15 +195,15 @@ def forget(*prefixes: str) -> Config:
     return http_filter("envoy.http.early_header_mutation.header_mutation", package, mutations=mutations)
 
 
-def manager(name: str, filters: list[Config], route_config: Config, **fields: Any) -> Config:
-    """The network filter that speaks HTTP."""
+def manager(name: str, filters: list[Config], routes: Config, **fields: Any) -> Config:
+    """The network filter that speaks HTTP. `routes`: `route_config` or `rds`."""
     config = typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         http_filters=[*filters, ROUTER],
-        route_config=route_config,
         max_request_headers_kb=MAX_HEADERS_KB,
         server_name="tulle",
+        **routes,
         **fields,
     )
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
@@ -214,7 +214,7 @@ def mesh_manager(name: str, filters: list[Config], route_config: Config, **field
     return manager(
         name,
         filters,
-        route_config,
+        {"route_config": route_config},
         codec_type="HTTP2",
         http2_protocol_options=http2() | alive(),
         skip_xff_append=True,

@@ -1,0 +1,229 @@
+"""The gateway: one Envoy at the edge, for REST and gRPC, plain on loopback and with TLS.
+
+The order of its filters is policy. First the check that a request says nothing that would be
+dropped, then the transcoder, which makes a gRPC call of it; then everything that decides, so that
+REST and gRPC meet the same rules, all keyed on `/package.Service/Method`.
+"""
+
+from __future__ import annotations
+
+from gateway import fields, limits, replies, routes
+from gateway.limits import JWT
+from mesh import envoy
+from mesh.contract import REQUIRED, Contract, Method
+from mesh.envoy import Addresses, Config
+from mesh.sidecar import GATEWAY, transcoder
+from services import topology
+
+EDGE = "edge"
+"""Name of the certificate of the TLS listener."""
+AUDIENCE = "tulle"
+LEEWAY = 5
+"""Seconds by which clocks may differ; the services allow the same."""
+TOKEN_LIFE = 300
+TOKENS = 4096
+"""Verified tokens that are remembered."""
+AUTH = "auth"
+TRACES = "traces"
+"""The collector of the gateway's own spans. It has no address yet, so they are dropped: the services record theirs."""
+
+
+def gateway(contract: Contract, addresses: Addresses) -> Config:
+    """The whole configuration of the gateway, but for the route table."""
+    plain = {"filters": [_manager("http", contract, addresses)]}
+    secure = {"filters": [_manager("https", contract, addresses)], "transport_socket": _tls(addresses)}
+    listeners = [
+        _listener("http", addresses.host, addresses.http_port, plain),
+        _listener("https", addresses.host, addresses.https_port, secure),
+    ]
+    callees = topology.WORKLOAD[GATEWAY].calls
+    clusters = [envoy.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
+    clusters.append({"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}})
+    return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, heap_mb=256, connections=4096)
+
+
+def _tls(addresses: Addresses) -> Config:
+    return envoy.server_tls(envoy.identity(EDGE, addresses, "h2", "http/1.1"))
+
+
+def _listener(name: str, host: str, port: int, chain: Config) -> Config:
+    return {
+        "name": name,
+        "address": envoy.tcp(host, port),
+        "per_connection_buffer_limit_bytes": envoy.BUFFER,
+        "filter_chains": [chain | {"transport_socket_connect_timeout": "5s"}],
+    }
+
+
+def _manager(name: str, contract: Contract, addresses: Addresses) -> Config:
+    table = {"rds": {"route_config_name": routes.TABLE, "config_source": _routes_file(addresses)}}
+    return envoy.manager(name, _filters(contract, addresses), table, **_edge(addresses))
+
+
+def routes_path(addresses: Addresses) -> str:
+    """The file of the route table."""
+    return f"{addresses.sds_dir}/{GATEWAY}.routes.yaml"
+
+
+def _routes_file(addresses: Addresses) -> Config:
+    return {"path_config_source": {"path": routes_path(addresses)}}
+
+
+def _edge(addresses: Addresses) -> Config:
+    """What an edge needs beyond Envoy's defaults (Envoy's guide for edge proxies)."""
+    return {
+        "codec_type": "AUTO",
+        "use_remote_address": True,
+        "xff_num_trusted_hops": addresses.trusted_hops,
+        # Nobody out there is internal, whatever their address.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "common_http_protocol_options": {
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "max_headers_count": 64,
+            "idle_timeout": "300s",
+        },
+        "http2_protocol_options": envoy.http2() | envoy.alive(),
+        "request_headers_timeout": "10s",
+        "request_timeout": "30s",
+        "stream_idle_timeout": "60s",
+        "forward_client_cert_details": "SANITIZE",
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "early_header_mutation_extensions": [envoy.forget("x-envoy-", "x-tulle-", "x-forwarded-client-cert")],
+        "local_reply_config": {"mappers": replies.mappers()},
+        "tracing": _tracing(addresses),
+        "access_log": [_access_log()],
+    }
+
+
+def _tracing(addresses: Addresses) -> Config:
+    """Keeps or begins the W3C trace of a request, and decides whether a new one is recorded."""
+    percent = {"value": addresses.trace_ratio * 100}
+    exporter = {"envoy_grpc": {"cluster_name": TRACES}, "timeout": "1s"}
+    config = envoy.typed("envoy.config.trace.v3.OpenTelemetryConfig", service_name=GATEWAY, grpc_service=exporter)
+    return {
+        "random_sampling": percent,
+        "client_sampling": {"value": 0.0},
+        "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": config},
+    }
+
+
+def _access_log() -> Config:
+    return envoy.stdout_log(
+        {
+            "time": "%START_TIME%",
+            "log": "edge",
+            "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
+            "path": "%PATH(NQ:ORIG_OR_PATH)%",
+            "rpc": "%ROUTE_NAME%",
+            "protocol": "%PROTOCOL%",
+            "code": "%RESPONSE_CODE%",
+            "grpc_status": "%GRPC_STATUS_NUMBER%",
+            "details": "%RESPONSE_CODE_DETAILS%",
+            "flags": "%RESPONSE_FLAGS%",
+            "milliseconds": "%DURATION%",
+            "received": "%BYTES_RECEIVED%",
+            "sent": "%BYTES_SENT%",
+            "address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+            "agent": "%REQ(USER-AGENT):100%",
+            "user": f"%DYNAMIC_METADATA({JWT}:payload:sub)%",
+            "request_id": "%REQ(X-REQUEST-ID)%",
+            "trace_id": "%TRACE_ID%",
+        }
+    )
+
+
+def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
+    return [
+        _body_limit(),
+        _strict(contract),
+        transcoder(addresses, routes.services(contract)),
+        limits.idle(limits.BY_ADDRESS),
+        _tokens(addresses),
+        _rbac(contract),
+        limits.idle(limits.BY_PRINCIPAL),
+    ]
+
+
+def _body_limit() -> Config:
+    return envoy.http_filter(
+        "envoy.filters.http.body_size_limit",
+        "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit",
+        max_request_bytes=envoy.MAX_REQUEST,
+    )
+
+
+def _strict(contract: Contract) -> Config:
+    return envoy.http_filter(
+        "envoy.filters.http.lua",
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": fields.script(contract)},
+    )
+
+
+def _tokens(addresses: Addresses) -> Config:
+    provider = {
+        "issuer": addresses.public_url,
+        "audiences": [AUDIENCE],
+        "clock_skew_seconds": LEEWAY,
+        "require_expiration": True,
+        "max_lifetime": envoy.seconds(TOKEN_LIFE + LEEWAY),
+        "remote_jwks": _keys(),
+        # Only the header: a token in a query string ends up in logs.
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "forward": True,
+        "payload_in_metadata": "payload",
+        "failed_status_in_metadata": "failure",
+        "jwt_cache_config": {"jwt_cache_size": TOKENS},
+    }
+    return envoy.http_filter(
+        JWT,
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        providers={AUTH: provider},
+        requirement_map=routes.requirements(),
+    )
+
+
+def _keys() -> Config:
+    """Keys come from auth's sidecar, not through the edge, and the last good ones stay while it is away."""
+    return {
+        "http_uri": {"uri": f"https://{AUTH}/.well-known/jwks.json", "cluster": AUTH, "timeout": "2s"},
+        "cache_duration": envoy.seconds(routes.JWKS_CACHE),
+        "async_fetch": {"fast_listener": False, "failed_refetch_duration": "1s"},
+    }
+
+
+def _rbac(contract: Contract) -> Config:
+    """Only methods that the contract opens, and only for whom: what JWT and routes decided, once more."""
+    rules: dict[str, list[Method]] = {}
+    for method in routes.offered(contract):
+        name = ",".join(sorted(method.roles)) or ("user" if method.end_user == REQUIRED else "anybody")
+        rules.setdefault(name, []).append(method)
+    policies = {name: _policy(methods) for name, methods in sorted(rules.items())}
+    return envoy.http_filter(
+        "envoy.filters.http.rbac",
+        "envoy.extensions.filters.http.rbac.v3.RBAC",
+        rules={"action": "ALLOW", "policies": policies},
+    )
+
+
+def _policy(methods: list[Method]) -> Config:
+    paths = [{"url_path": {"path": {"exact": method.path}}} for method in methods]
+    return {"permissions": [{"or_rules": {"rules": paths}}], "principals": _principals(methods[0])}
+
+
+def _principals(method: Method) -> list[Config]:
+    if method.roles:
+        return [_claim("roles", {"list_match": {"one_of": {"string_match": {"exact": r}}}}) for r in sorted(method.roles)]
+    if method.end_user == REQUIRED:
+        return [_claim("sub", {"string_match": {"safe_regex": {"regex": ".+"}}})]
+    return [{"any": True}]
+
+
+def _claim(name: str, value: Config) -> Config:
+    path = [{"key": "payload"}, {"key": name}]
+    matcher = {"filter": JWT, "path": path, "value": value}
+    return {"sourced_metadata": {"metadata_matcher": matcher, "metadata_source": "DYNAMIC"}}

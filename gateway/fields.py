@@ -1,0 +1,197 @@
+"""The contract as tables for strict.lua: which fields the body of each route may hold, and which its query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.routes import offered
+from mesh.contract import Contract, HttpRule, Method
+
+SCRIPT = Path(__file__).with_name("strict.lua")
+
+# Messages whose JSON is a plain value (protobuf's JSON mapping), and those whose JSON is free.
+SCALARS = frozenset(
+    f"google.protobuf.{name}"
+    for name in (
+        *("Timestamp", "Duration", "FieldMask", "DoubleValue", "FloatValue", "Int64Value", "UInt64Value"),
+        *("Int32Value", "UInt32Value", "BoolValue", "StringValue", "BytesValue"),
+    )
+)
+FREE = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
+
+Verbs: TypeAlias = Mapping[str, tuple[Method, HttpRule]]
+
+Chain: TypeAlias = tuple[FieldDescriptor, ...]
+
+_VARIABLE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
+_MAGIC = re.compile(r"([\^$()%.\[\]*+\-?])")
+
+
+def script(contract: Contract) -> str:
+    """The whole script: the contract's tables, then the check."""
+    return f"{tables(contract)}\n{SCRIPT.read_text()}"
+
+
+def tables(contract: Contract) -> str:
+    """TYPES: the fields of each message. ROUTES and PATTERNS: what each path takes."""
+    routes = _routes(contract)
+    exact = {path: verbs for path, verbs in routes.items() if "{" not in path}
+    patterns = {path: verbs for path, verbs in routes.items() if "{" in path}
+    return "\n".join(
+        (
+            "local TYPES = {",
+            *(f"  [{_quoted(name)}] = {_fields(fields)}," for name, fields in _types(contract).items()),
+            "}",
+            "local ROUTES = {",
+            *(f"  [{_quoted(path)}] = {_verbs(verbs, contract)}," for path, verbs in exact.items()),
+            "}",
+            "local PATTERNS = {",
+            *(f"  {{{_quoted(pattern(path))}, {_verbs(verbs, contract)}}}," for path, verbs in patterns.items()),
+            "}",
+        )
+    )
+
+
+def pattern(path: str) -> str:
+    """A path template as a pattern of Lua. `*` is one segment, `**` any number of them."""
+    parts = re.split(r"(\*\*|\*)", _VARIABLE.sub(lambda match: match[2] or "*", path))
+    wild = {"*": "[^/]+", "**": ".*"}
+    return "^" + "".join(wild.get(part) or _MAGIC.sub(r"%\1", part) for part in parts) + "$"
+
+
+def variables(path: str) -> frozenset[str]:
+    """The fields that a path binds."""
+    return frozenset(match[1] for match in _VARIABLE.finditer(path))
+
+
+def _routes(contract: Contract) -> Mapping[str, Verbs]:
+    found: dict[str, dict[str, tuple[Method, HttpRule]]] = {}
+    for method in offered(contract):
+        for rule in method.http:
+            found.setdefault(rule.path, {})[rule.verb] = (method, rule)
+    return dict(sorted(found.items()))
+
+
+def _types(contract: Contract) -> Mapping[str, list[FieldDescriptor]]:
+    """The messages that bodies are made of; a body of `*` lacks the fields that its path binds."""
+    found: dict[str, list[FieldDescriptor]] = {}
+    for method, rule in _bindings(contract):
+        message = contract.pool.FindMessageTypeByName(method.input)
+        if rule.body == "*":
+            free = [field for field in message.fields if field.name not in variables(rule.path)]
+            found[_whole(message, rule)] = free
+            _collect(free, found)
+        elif rule.body:
+            _collect([message.fields_by_name[rule.body]], found)
+    return dict(sorted(found.items()))
+
+
+def _bindings(contract: Contract) -> Iterator[tuple[Method, HttpRule]]:
+    return ((method, rule) for method in offered(contract) for rule in method.http)
+
+
+def _whole(message: Descriptor, rule: HttpRule) -> str:
+    return " -".join((message.full_name, *sorted(variables(rule.path))))
+
+
+def _collect(fields: list[FieldDescriptor], found: dict[str, list[FieldDescriptor]]) -> None:
+    for message in filter(None, (_message(field) for field in fields)):
+        if message.full_name not in found:
+            found[message.full_name] = list(message.fields)
+            _collect(list(message.fields), found)
+
+
+def _message(field: FieldDescriptor) -> Descriptor | None:
+    """The message that a field, its elements or its values are, if they have fields of their own in JSON."""
+    held = _values(field) if _is_map(field) else field
+    message = held.message_type
+    return None if message is None or message.full_name in SCALARS | FREE else message
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _values(field: FieldDescriptor) -> FieldDescriptor:
+    return field.message_type.fields_by_name["value"]
+
+
+def _verbs(verbs: Verbs, contract: Contract) -> str:
+    rows = (f"{verb} = {_rule(method, rule, contract)}" for verb, (method, rule) in sorted(verbs.items()))
+    return f"{{{', '.join(rows)}}}"
+
+
+def _rule(method: Method, rule: HttpRule, contract: Contract) -> str:
+    message = contract.pool.FindMessageTypeByName(method.input)
+    parts = [f"query = {{{', '.join(_query(message, method, rule))}}}"]
+    if rule.body == "*":
+        parts.append(f"body = {{kind = 'message', of = {_quoted(_whole(message, rule))}}}")
+    elif rule.body:
+        parts.append(f"body = {_shape(message.fields_by_name[rule.body])}")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _fields(fields: list[FieldDescriptor]) -> str:
+    return f"{{{', '.join(_shape(field, named=True) for field in fields)}}}"
+
+
+def _shape(field: FieldDescriptor, *, named: bool = False) -> str:
+    """What a field is to the check, as a table of Lua."""
+    parts = [f"name = {_quoted(field.name)}, json = {_quoted(field.json_name)}"] if named else []
+    if named and field.containing_oneof is not None and not _is_optional(field):
+        parts.append(f"oneof = {_quoted('oneof ' + field.containing_oneof.name)}")
+    if _is_map(field):
+        parts.append(f"kind = 'map', of = {{{_kind(_values(field))}}}")
+    elif field.is_repeated:
+        parts.append(f"kind = 'list', of = {{{_kind(field)}}}")
+    else:
+        parts.append(_kind(field))
+    return f"{{{', '.join(parts)}}}"
+
+
+def _is_optional(field: FieldDescriptor) -> bool:
+    """`optional` is a oneof of one field to protobuf."""
+    return len(field.containing_oneof.fields) == 1
+
+
+def _kind(field: FieldDescriptor) -> str:
+    if field.message_type is not None and field.message_type.full_name in FREE:
+        return "kind = 'any'"
+    if field.message_type is None or field.message_type.full_name in SCALARS:
+        return "kind = 'scalar'"
+    return f"kind = 'message', of = {_quoted(field.message_type.full_name)}"
+
+
+def _query(message: Descriptor, method: Method, rule: HttpRule) -> Iterator[str]:
+    """What may stand in the query: every leaf that neither the body nor a path of the method binds."""
+    if rule.body == "*":
+        return
+    bound = frozenset({rule.body}).union(*(variables(binding.path) for binding in method.http))
+    for path, field in _leaves(message, bound, (), frozenset()):
+        names = {".".join(f.name for f in path), ".".join(f.json_name for f in path)}
+        many = ", many = true" if field.is_repeated else ""
+        for name in sorted(names):
+            yield f"[{_quoted(name)}] = {{name = {_quoted('.'.join(f.name for f in path))}{many}}}"
+
+
+def _leaves(
+    message: Descriptor, bound: frozenset[str], above: Chain, seen: frozenset[str]
+) -> Iterator[tuple[Chain, FieldDescriptor]]:
+    for field in message.fields:
+        path = (*above, field)
+        if ".".join(f.name for f in path) in bound or field.message_type is not None and field.is_repeated:
+            continue
+        if field.message_type is None or field.message_type.full_name in SCALARS:
+            yield path, field
+        elif field.message_type.full_name not in seen | FREE:
+            yield from _leaves(field.message_type, bound, path, seen | {message.full_name})
+
+
+def _quoted(text: str) -> str:
+    assert '"' not in text and "\\" not in text, text
+    return f'"{text}"'

