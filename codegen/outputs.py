@@ -7,6 +7,14 @@ from dataclasses import dataclass
 
 from codegen import openapi, pages
 from codegen.project import Project
+from gateway import routes
+from gateway.config import gateway
+from mesh import envoy
+from mesh.envoy import Addresses
+from mesh.sidecar import sidecar
+from services import topology
+
+SIDECARS = "codegen/gen/sidecars"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,15 @@ class Output:
     marker: str = ""
 
 
+def _sidecar(workload: str) -> Output:
+    path = f"{SIDECARS}/{workload}.yaml"
+    return Output(path, lambda project: envoy.dump(sidecar(workload, project.contract, Addresses())))
+
+
 OUTPUTS = (
     Output("codegen/gen/openapi.json", openapi.render),
     Output("docs/policy.md", pages.policy),
+    Output("gateway/envoy.yaml", lambda project: envoy.dump(gateway(project.contract, Addresses()))),
+    Output("gateway/routes.yaml", lambda project: envoy.dump(routes.table(project.contract))),
+    *map(_sidecar, (workload.name for workload in topology.WORKLOADS if workload.serves)),
 )

@@ -49,7 +49,7 @@ def document(project: Project) -> Json:
         "paths": _paths(project, bound),
         "components": {
             "securitySchemes": {"bearer": _BEARER},
-            "responses": errors.shared_responses(),
+            "responses": errors.shared((binding.method, binding.rule) for binding in bound),
             "schemas": _schemas(project, bound),
         },
     }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from codegen.project import Project
+from gateway.replies import DOMAIN, REPLIES
 from mesh import model
 from mesh.contract import NONE, HttpRule, Method
 
 Json = dict[str, Any]
 
-# HTTP status and google.rpc.Code of each class of mesh.model (google/rpc/code.proto).
+# HTTP status and google.rpc.Code of each class of mesh.model, as the transcoder maps them (google/rpc/code.proto).
 STATUSES: Mapping[str, tuple[int, int]] = {
     "Invalid": (400, 3),
     "FailedPrecondition": (400, 9),
@@ -21,91 +24,123 @@ STATUSES: Mapping[str, tuple[int, int]] = {
     "NotFound": (404, 5),
     "AlreadyExists": (409, 6),
     "Conflict": (409, 10),
-    "TooLarge": (413, 3),
     "Exhausted": (429, 8),
-    "Internal": (500, 13),
     "Unavailable": (503, 14),
     "DeadlineExceeded": (504, 4),
 }
-_NEVER_THE_PLATFORM = ("FailedPrecondition", "NotFound", "AlreadyExists")
-# What the edge alone says, or what has no class because nobody raises it on purpose.
-_OTHER = {
-    "TooLarge": "The request is larger than the gateway takes.",
-    "Internal": "Something failed that should not; it is logged under the request's id.",
+# What the first filter of the edge refuses (gateway/strict.lua), of any request and of one with a body.
+STRICT = {
+    "UNKNOWN_PARAMETER": "There is no such query parameter at this path; the message names it.",
+    "REPEATED_PARAMETER": "A query parameter stands there twice; the message names it.",
 }
+STRICT_BODY = {
+    "MALFORMED_JSON": "The body is not strict JSON; the message says where.",
+    "UNKNOWN_FIELD": "The body has a field that the request does not know; the message gives its path.",
+    "REPEATED_FIELD": "A field of the body stands there twice; the message gives its path.",
+    "CONFLICTING_FIELDS": "Only one of two fields may be set; the message names them.",
+    "WRONG_TYPE": "A value of the body has the wrong type; the message gives its path.",
+    "TOO_DEEP": "The body is nested too deeply.",
+}
+STRICT_NO_BODY = {"UNEXPECTED_BODY": "This request takes no body."}
+# About paths and verbs, which are no operations.
+STRICT_NO_OPERATION = ("NO_SUCH_PATH", "METHOD_NOT_ALLOWED", "UNSUPPORTED_MEDIA_TYPE")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One way in which a call can fail. `owner`: the domain of its ErrorInfo; empty for the platform's own."""
+    """One way in which a call can fail. `domain`: that of its ErrorInfo."""
 
-    base: str
+    status: int
+    code: int
     reason: str
     message: str
-    owner: str = ""
-
-    @property
-    def status(self) -> int:
-        return STATUSES[self.base][0]
+    domain: str = DOMAIN
 
 
-def refusals(project: Project, method: Method, rule: HttpRule) -> list[Refusal]:
-    """Every way in which a method can fail over REST: the platform's, then its own by reason."""
+def responses(project: Project, method: Method, rule: HttpRule) -> Json:
+    """The responses of every status with which a method can be refused, by status."""
+    refusals = _by_status([*_platforms(method, rule), *_own(project, method)])
+    return {str(status): _shared_or_own(group, rule) for status, group in refusals}
+
+
+def _by_status(refusals: Iterable[Refusal]) -> list[tuple[int, list[Refusal]]]:
+    groups = itertools.groupby(sorted(refusals, key=lambda refusal: refusal.status), key=lambda r: r.status)
+    return [(status, list(group)) for status, group in groups]
+
+
+def _own(project: Project, method: Method) -> Iterator[Refusal]:
+    """The method's own reasons, once the service that raises them is written."""
     domain = project.contract.services[method.service].domain
     defined = project.errors.get(domain, {})
-    own = [
-        Refusal(defined[reason].base, reason, defined[reason].message, f"{domain}.tulle")
-        for reason in sorted(method.reasons & defined.keys())
-    ]
-    return [*_platforms(method, rule), *own]
+    for reason in sorted(method.reasons & defined.keys()):
+        yield Refusal(*STATUSES[defined[reason].base], reason, defined[reason].message, f"{domain}.tulle")
 
 
 def _platforms(method: Method, rule: HttpRule) -> Iterator[Refusal]:
     """What gateway and pipeline may answer before the method's own code, or in its place."""
-    yield _of("Invalid")
+    yield _of(model.Invalid)
+    yield from (Refusal(400, 3, reason, message) for reason, message in _strict(rule).items())
     if method.end_user != NONE:
-        yield _of("Unauthenticated")
+        yield _of(model.Unauthenticated)
     if method.roles:
-        yield _of("Denied")
+        yield _of(model.Denied)
     if method.request_id:
-        yield _of("Conflict")
-    if rule.body:
-        yield _of("TooLarge")
-    for name in ("Exhausted", "Internal", "Unavailable", "DeadlineExceeded"):
-        yield _of(name)
+        yield _of(model.Conflict)
+    yield from map(_reply, (404,) if "{" in rule.path else ())
+    yield from map(_reply, (413, 415) if rule.body else ())
+    yield _of(model.Exhausted)
+    yield from map(_reply, (429, 500, 503, 504))
 
 
-def _of(name: str) -> Refusal:
-    known: type[model.Error] | None = getattr(model, name, None)
-    return Refusal(name, known.reason if known else "", _OTHER.get(name) or (known.__doc__ or "" if known else ""))
+def _strict(rule: HttpRule) -> Mapping[str, str]:
+    return STRICT | (STRICT_BODY if rule.body else STRICT_NO_BODY)
 
 
-def response(refusals: list[Refusal]) -> Json:
-    """The response of one status: each reason with its message and an example."""
-    if len(refusals) == 1 and not refusals[0].owner:
-        return {"$ref": f"#/components/responses/{refusals[0].base}"}
-    return _response(refusals)
+def _of(error: type[model.Error]) -> Refusal:
+    return Refusal(*STATUSES[error.__name__], error.reason, " ".join((error.__doc__ or "").split()))
+
+
+def _reply(status: int) -> Refusal:
+    """What the edge itself answers with a status."""
+    reply = next(reply for reply in REPLIES if reply.status == status)
+    return Refusal(status, reply.code, reply.reason, reply.message)
+
+
+def _shared_or_own(refusals: list[Refusal], rule: HttpRule) -> Json:
+    """A pointer to a response that operations share, unless the method has reasons of its own."""
+    if any(refusal.domain != DOMAIN for refusal in refusals):
+        return _response(refusals)
+    return {"$ref": f"#/components/responses/{_name(refusals[0].status, rule)}"}
+
+
+def _name(status: int, rule: HttpRule) -> str:
+    without = "WithoutBody" if status == 400 and not rule.body else ""
+    return HTTPStatus(status).phrase.title().replace(" ", "") + without
+
+
+def shared(bound: Iterable[tuple[Method, HttpRule]]) -> Json:
+    """The responses to which operations may point."""
+    found = {
+        _name(status, rule): _response(group)
+        for method, rule in bound
+        for status, group in _by_status(_platforms(method, rule))
+    }
+    return dict(sorted(found.items()))
 
 
 def _response(refusals: list[Refusal]) -> Json:
-    lines = [f"`{refusal.reason}`: {refusal.message}" if refusal.reason else refusal.message for refusal in refusals]
-    examples = {refusal.reason or refusal.base: {"value": body(refusal)} for refusal in refusals}
+    """Each reason with its message and an example."""
+    lines = (f"`{refusal.reason}`: {refusal.message}" for refusal in refusals)
+    examples = {refusal.reason: {"value": body(refusal)} for refusal in refusals}
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}, "examples": examples}}
     return {"description": "\n\n".join(lines), "content": content}
 
 
-def shared_responses() -> Json:
-    """The platform's own refusals, which most operations share."""
-    return {name: _response([_of(name)]) for name in STATUSES if name not in _NEVER_THE_PLATFORM}
-
-
 def body(refusal: Refusal) -> Json:
     """The JSON of one refusal."""
-    status: Json = {"code": STATUSES[refusal.base][1], "message": refusal.message, "details": []}
-    if refusal.owner:
-        info = {"reason": refusal.reason, "domain": refusal.owner, "metadata": {}}
-        status["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}]
-    return status
+    info = {"reason": refusal.reason, "domain": refusal.domain, "metadata": {}}
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}]
+    return {"code": refusal.code, "message": refusal.message, "details": details}
 
 
 def _detail(name: str, properties: Json) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import Any
 
@@ -37,7 +36,8 @@ def operation(project: Project, binding: Binding, number: int) -> Json:
         result["parameters"] = parameters
     if binding.rule.body:
         result["requestBody"] = _body(project, binding)
-    return result | {"responses": _responses(project, binding)}
+    refused = errors.responses(project, method, binding.rule)
+    return result | {"responses": {"200": _answer(project, method), **refused}}
 
 
 def who_and_how_often(method: Method) -> str:
@@ -99,14 +99,6 @@ def _body(project: Project, binding: Binding) -> Json:
     fields = [field for field in message.fields if field.name not in bound]
     required = binding.rule.body != "*" or any("REQUIRED" in behaviors(project.contract, field) for field in fields)
     return {"required": required, "content": {"application/json": {"schema": schema, "example": example}}}
-
-
-def _responses(project: Project, binding: Binding) -> Json:
-    refusals = errors.refusals(project, binding.method, binding.rule)
-    by_status = itertools.groupby(sorted(refusals, key=lambda refusal: refusal.status), key=lambda r: r.status)
-    return {"200": _answer(project, binding.method)} | {
-        str(status): errors.response(list(group)) for status, group in by_status
-    }
 
 
 def _answer(project: Project, method: Method) -> Json:

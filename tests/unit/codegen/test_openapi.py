@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import jsonschema_rs
 import pytest
 
 from codegen import openapi
+from codegen.openapi import errors
+from gateway import fields
 from tests.unit.codegen.shop import GOOD, broken, shop
 
 Json = dict[str, Any]
@@ -79,8 +82,8 @@ def test_fields_travel_once(document: Json) -> None:
 def test_each_failure_has_its_status_and_reason(document: Json) -> None:
     """A method documents the platform's refusals that can meet it, and its own by reason."""
     buy, get = document["paths"][BUY]["post"]["responses"], document["paths"][GET]["get"]["responses"]
-    assert set(buy) == {"200", "400", "401", "403", "413", "429", "500", "503", "504"}
-    assert set(get) == {"200", "400", "401", "429", "500", "503", "504"}
+    assert set(buy) == {"200", "400", "401", "403", "404", "413", "415", "429", "500", "503", "504"}
+    assert set(get) == {"200", "400", "401", "404", "429", "500", "503", "504"}
     example = buy["400"]["content"]["application/json"]["examples"]["SOLD_OUT"]["value"]
     assert example["message"] == "There is none left."
     assert example["details"][0] == {
@@ -122,6 +125,14 @@ def test_errors_look_like_their_schema(document: Json) -> None:
     for answer in document["components"]["responses"].values():
         content = answer["content"]["application/json"]
         assert all(accepts(document, content["schema"], shown["value"]) for shown in content["examples"].values())
+
+
+def test_the_strict_edge_is_documented() -> None:
+    """Each reason with which the first filter refuses is in the document."""
+    script = fields.SCRIPT.read_text()
+    reasons = set(re.findall(r'refuse\("(\w+)"|reason = "(\w+)"', script))
+    said = {*errors.STRICT, *errors.STRICT_BODY, *errors.STRICT_NO_BODY, *errors.STRICT_NO_OPERATION}
+    assert {one or other for one, other in reasons} == said
 
 
 def test_what_is_only_answered_may_grow(document: Json) -> None:
