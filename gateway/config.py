@@ -138,7 +138,7 @@ def _access_log() -> Config:
 
 def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
     return [
-        _body_limit(),
+        _whole(),
         _strict(contract),
         transcoder(addresses, routes.services(contract)),
         limits.idle(limits.BY_ADDRESS),
@@ -148,10 +148,11 @@ def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
     ]
 
 
-def _body_limit() -> Config:
+def _whole() -> Config:
+    """Waits for a REST request's whole body, up to the limit. The routes switch it off for gRPC, which streams."""
     return envoy.http_filter(
-        "envoy.filters.http.body_size_limit",
-        "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit",
+        "envoy.filters.http.buffer",
+        "envoy.extensions.filters.http.buffer.v3.Buffer",
         max_request_bytes=envoy.MAX_REQUEST,
     )
 

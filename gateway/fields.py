@@ -130,10 +130,17 @@ def _rule(method: Method, rule: HttpRule, contract: Contract) -> str:
     message = contract.pool.FindMessageTypeByName(method.input)
     parts = [f"query = {{{', '.join(_query(message, method, rule))}}}"]
     if rule.body == "*":
-        parts.append(f"body = {{kind = 'message', of = {_quoted(_whole(message, rule))}}}")
+        parts.append(f"body = {_quoted(_whole(message, rule))}")
     elif rule.body:
-        parts.append(f"body = {_shape(message.fields_by_name[rule.body])}")
+        parts.append(f"body = {_quoted(_body(message, rule).full_name)}")
     return f"{{{', '.join(parts)}}}"
+
+
+def _body(message: Descriptor, rule: HttpRule) -> Descriptor:
+    """The message that is the whole body. A body of another kind has no names that could be unknown or said twice."""
+    body = _message(message.fields_by_name[rule.body])
+    assert body is not None, f"{message.full_name}.{rule.body} cannot be a body: it is no message"
+    return body
 
 
 def _fields(fields: list[FieldDescriptor]) -> str:

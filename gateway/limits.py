@@ -34,11 +34,9 @@ def by_address() -> Config:
 def by_principal(method: Method) -> Config:
     """The method's own limit: for each end user, or for each address where there is none."""
     assert method.rate_limit is not None, method.path
-    if method.end_user == NONE:
-        return _limit("caller", method.rate_limit, [_ADDRESS])
-    if method.end_user == OPTIONAL:
-        return _limit("caller", method.rate_limit, [_USER, _NOBODY + _ADDRESS])
-    return _limit("caller", method.rate_limit, [_USER])
+    keys = {NONE: [_ADDRESS], OPTIONAL: [_USER, _NOBODY + _ADDRESS]}.get(method.end_user, [_USER])
+    # IETF draft 3: how much is left, for clients that pace themselves.
+    return _limit("caller", method.rate_limit, keys) | {"enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
 
 
 def retry_after(limit: RateLimit) -> int:
@@ -88,7 +86,6 @@ def _limit(name: str, limit: RateLimit, keys: list[list[Config]]) -> Config:
         descriptors=[{"entries": _entries(actions), "token_bucket": bucket} for actions in keys],
         max_dynamic_descriptors=PRINCIPALS,
         rate_limited_as_resource_exhausted=True,
-        enable_x_ratelimit_headers="DRAFT_VERSION_03",
         response_headers_to_add=[{"header": {"key": "retry-after", "value": str(retry_after(limit))}}],
     )
 

@@ -29,8 +29,8 @@ class Reply:
 
 
 REPLIES = (
-    Reply(400, 3, "%LOCAL_REPLY_BODY%", "BAD_REQUEST"),
-    Reply(401, 16, "%LOCAL_REPLY_BODY%", "UNAUTHENTICATED"),
+    Reply(400, 3, "The request is malformed. %LOCAL_REPLY_BODY%", "BAD_REQUEST"),
+    Reply(401, 16, "A valid access token is needed. %LOCAL_REPLY_BODY%.", "UNAUTHENTICATED"),
     Reply(403, 7, "You may not do this.", "DENIED"),
     Reply(404, 5, "There is nothing at this path.", "NO_SUCH_PATH"),
     Reply(408, 4, "The request did not arrive in time.", "REQUEST_TIMEOUT"),

@@ -45,6 +45,8 @@ def _table(contract: Contract) -> Config:
         "name": TABLE,
         "virtual_hosts": [host],
         "request_headers_to_add": [_header(CLIENT_ADDRESS, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
+        # The client's address travels in the header above, for the services alone.
+        "request_headers_to_remove": ["x-forwarded-for"],
         "response_headers_to_add": [_header("x-content-type-options", "nosniff")],
     }
 
@@ -72,7 +74,8 @@ def _caching(method: Method) -> str:
 
 
 def _policy(method: Method) -> Config:
-    policy = {limits.BY_PRINCIPAL: limits.by_principal(method)}
+    streams = envoy.typed("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)
+    policy = {limits.BY_PRINCIPAL: limits.by_principal(method), "envoy.filters.http.buffer": streams}
     if method.end_user != NONE:
         package = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"
         policy["envoy.filters.http.jwt_authn"] = envoy.typed(package, requirement_name=method.end_user)

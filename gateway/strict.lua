@@ -197,9 +197,14 @@ function skip_value(text, at, field, path, name, depth)
   return skip_plain(text, at, path)
 end
 
-local function check_body(text, field)
-  local at = skip_value(text, skip_space(text, 1), field, "", "", 0)
-  if skip_space(text, at) <= #text then
+-- `kind`: the key in TYPES of the message that the body is.
+local function check_body(text, kind)
+  local at, after = skip_space(text, 1), nil
+  if byte(text, at) ~= 123 then
+    refuse("MALFORMED_JSON", "The body must be a JSON object.")
+  end
+  after = skip_object(text, at, TYPES[kind], nil, "", 1)
+  if skip_space(text, after) <= #text then
     malformed("")
   end
 end
@@ -236,6 +241,9 @@ local function find_route(path)
 end
 
 local function answer(handle, status, code, problem, headers)
+  if type(problem) ~= "table" then
+    error(problem, 0)
+  end
   headers = headers or {}
   headers[":status"] = status
   headers["content-type"] = "application/json"
@@ -264,6 +272,8 @@ local NO_VERB = {reason = "METHOD_NOT_ALLOWED", message = "This path does not kn
 local NO_BODY = {reason = "UNEXPECTED_BODY", message = "This request takes no body."}
 local NOT_JSON = {reason = "UNSUPPORTED_MEDIA_TYPE", message = "The body must be application/json, in UTF-8."}
 
+local BROKEN = {reason = "INTERNAL", message = "Something went wrong; report it with the x-request-id."}
+
 local function read_body(handle)
   local body = handle:body()
   local length = body and body:length() or 0
@@ -272,6 +282,7 @@ end
 
 local function check_rest(handle, headers)
   local path, query = match(headers:get(":path"), "^([^?]*)%??(.*)$")
+  local kind = headers:get("content-type")
   local verbs = find_route(path)
   if not verbs then
     return answer(handle, "404", 5, NO_PATH)
@@ -284,12 +295,13 @@ local function check_rest(handle, headers)
   if not fine then
     return answer(handle, "400", 3, problem)
   end
+  -- Waits for the whole body; `headers` is not valid any more after it.
   local text = read_body(handle)
   if not text then
     return
   elseif not route.body then
     return answer(handle, "400", 3, NO_BODY)
-  elseif not is_json(headers:get("content-type")) then
+  elseif not is_json(kind) then
     return answer(handle, "415", 3, NOT_JSON)
   end
   fine, problem = pcall(check_body, text, route.body)
@@ -298,15 +310,29 @@ local function check_rest(handle, headers)
   end
 end
 
-function envoy_on_request(handle)
-  local headers = handle:headers()
+-- A client's own id goes into logs and events, so it is short and plain there.
+local function tame_request_id(headers)
   local id = headers:get("x-request-id")
   if id and (#id > 64 or find(id, "[^%w._-]")) then
     headers:replace("x-request-id", sub(gsub(id, "[^%w._-]", ""), 1, 64))
   end
+end
+
+local function check(handle)
+  local headers = handle:headers()
+  tame_request_id(headers)
   local kind = headers:get("content-type")
   if kind == "application/grpc" or kind and find(kind, "^application/grpc%+") then
     return
   end
   check_rest(handle, headers)
+end
+
+-- Envoy lets a request pass when a script fails; this one refuses it.
+function envoy_on_request(handle)
+  local fine, problem = pcall(check, handle)
+  if not fine then
+    handle:logErr("strict.lua: " .. tostring(problem))
+    answer(handle, "500", 13, BROKEN)
+  end
 end

@@ -31,8 +31,8 @@ STREAM_WINDOW = 64 * 1024
 CONNECTION_WINDOW = 1024 * 1024
 BUFFER = 32 * 1024
 MAX_HEADERS_KB = 16
-MAX_REQUEST = 1024 * 1024
-"""Longest request, in bytes: the edge's and the mesh's alike."""
+MAX_REQUEST = 256 * 1024
+"""Longest REST request, in bytes, held in memory while it is checked; the services limit gRPC themselves."""
 MAX_RESPONSE = 4 * 1024 * 1024
 """Longest answer, in bytes: gRPC's own default."""
 UPSTREAM_CALLS = 512
@@ -141,6 +141,8 @@ def bootstrap(
         "node": {"id": workload, "cluster": "tulle"},
         "admin": {"address": pipe(addresses.admin_socket(workload))},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
+        # Memory that the start needed goes back.
+        "memory_allocator_manager": {"bytes_to_release": 16 * 1024 * 1024, "memory_release_interval": "1s"},
         "overload_manager": _overload(heap_mb, connections),
         "static_resources": {"listeners": listeners, "clusters": clusters},
     }

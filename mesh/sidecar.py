@@ -63,7 +63,7 @@ def allowed(workload: str, contract: Contract) -> Mapping[str, tuple[str, ...]]:
 
 def _inbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
     paths = allowed(workload, contract)
-    filters = [_rbac(paths), _limit(), _proof()]
+    filters = [_rbac(paths), _proof()]
     if KEYS in topology.WORKLOAD[workload].serves:
         filters.insert(0, _keys_as_json(addresses))
     manager = envoy.mesh_manager(
@@ -100,14 +100,6 @@ def _policy(caller: str, paths: Iterable[str]) -> Config:
     rules = [{"url_path": {"path": {"exact": path}}} for path in paths]
     principal = {"authenticated": {"principal_name": {"exact": topology.spiffe_id(caller)}}}
     return {"permissions": [{"or_rules": {"rules": rules}}], "principals": [principal]}
-
-
-def _limit() -> Config:
-    return envoy.http_filter(
-        "envoy.filters.http.body_size_limit",
-        "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit",
-        max_request_bytes=envoy.MAX_REQUEST,
-    )
 
 
 def _proof() -> Config:
@@ -177,7 +169,7 @@ def _outbound(workload: str, contract: Contract, addresses: Addresses) -> Config
     callees = topology.WORKLOAD[workload].calls
     methods = [(callee, method) for callee in callees for method in served(callee, contract)]
     routes = [_call(callee, method) for callee, method in methods]
-    manager = envoy.mesh_manager(f"{workload}.out", [_limit()], _table("outbound", routes))
+    manager = envoy.mesh_manager(f"{workload}.out", [], _table("outbound", routes))
     return _listener("outbound", envoy.pipe(addresses.out_socket(workload)), {"filters": [manager]})
 
 

@@ -1,0 +1,270 @@
+"""A small mesh of real Envoys around a service that answers everything and remembers what it heard."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from tulle.auth.v1 import auth_pb2
+
+from infra import ca, envoys
+from mesh.contract import DESCRIPTOR_SET, contract
+from mesh.envoy import Addresses
+from services import topology
+
+GET_PROFILE = "/tulle.users.v1.UsersService/GetProfile"
+UPDATE_PROFILE = "/tulle.users.v1.UsersService/UpdateProfile"
+LIST_USERS = "/tulle.users.v1.UsersService/ListUsers"
+BATCH_GET = "/tulle.users.v1.UsersService/BatchGetProfiles"
+CHECK_SESSION = "/tulle.auth.v1.AccountsService/CheckSession"
+LOG_IN = "/tulle.auth.v1.AuthService/LogIn"
+GET_JWKS = "/tulle.auth.v1.KeysService/GetJwks"
+HEALTH = "/grpc.health.v1.Health/Check"
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+Answer = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A call as the service saw it."""
+
+    path: str
+    metadata: Mapping[str, str]
+    request: bytes
+
+
+@dataclass
+class Service(grpc.GenericRpcHandler):
+    """Answers every method with an empty message, or as `answers` says."""
+
+    name: str
+    answers: dict[str, Answer] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """The handler of any method."""
+        path, metadata = details.method, dict(details.invocation_metadata)
+
+        def run(request: bytes, context: grpc.ServicerContext) -> bytes:
+            self.heard.append(Heard(path, metadata, request))
+            answer = self.answers.get(path)
+            return answer(request, context) if answer else b""
+
+        return grpc.unary_unary_rpc_method_handler(run)
+
+    def last(self) -> Heard:
+        """The newest call."""
+        return self.heard[-1]
+
+
+class Signer:
+    """The key of access tokens, and tokens good and bad."""
+
+    def __init__(self) -> None:
+        self.key = ECKey.generate_key("P-256", parameters={"kid": "one", "alg": "ES256", "use": "sig"})
+
+    def jwks(self) -> bytes:
+        """What KeysService/GetJwks answers."""
+        public = {name: str(value) for name, value in self.key.as_dict(private=False).items() if isinstance(value, str)}
+        return auth_pb2.Jwks(keys=[auth_pb2.Jwk(**public)]).SerializeToString()
+
+    def token(self, issuer: str, header: Mapping[str, Any] = {}, key: Any = None, **claims: Any) -> str:
+        """An access token; a claim of None is left out."""
+        now = int(time.time())
+        everything = {
+            "iss": issuer,
+            "aud": "tulle",
+            "sub": "user_1",
+            "roles": [],
+            "iat": now,
+            "exp": now + 300,
+        } | claims
+        full = {"alg": "ES256", "kid": "one", "typ": "at+jwt"} | dict(header)
+        kept = {name: value for name, value in everything.items() if value is not None}
+        return jwt.encode(full, kept, key or self.key, algorithms=[str(full["alg"])])
+
+
+@dataclass
+class Rig:
+    """Everything that a test reaches for."""
+
+    addresses: Addresses
+    authority: ca.Authority
+    services: Mapping[str, Service]
+    signer: Signer
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def token(self, **changes: Any) -> str:
+        """A token of the gateway's issuer."""
+        return self.signer.token(self.addresses.public_url, **changes)
+
+    def rest(self, address: str = "127.0.0.1", *, tls: bool = False, token: str = "", **options: Any) -> httpx.Client:
+        """A REST client with an address of its own."""
+        authority = self.certs("gateway") / "ca.pem"
+        context = httpx.create_ssl_context(verify=str(authority)) if tls else False
+        transport = httpx.HTTPTransport(local_address=address, verify=context, **options)
+        port, scheme = (self.addresses.https_port, "https") if tls else (self.addresses.http_port, "http")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=f"{scheme}://127.0.0.1:{port}", transport=transport, headers=headers)
+
+    def edge(self) -> grpc.Channel:
+        """A gRPC channel to the gateway."""
+        return grpc.insecure_channel(f"127.0.0.1:{self.addresses.http_port}")
+
+    def certs(self, name: str) -> Path:
+        """The folder of somebody's certificate."""
+        return Path(self.addresses.certs_dir) / name
+
+    def mesh(self, caller: str, callee: str) -> grpc.Channel:
+        """A channel to a sidecar with the certificate in the folder `caller`."""
+        folder = self.certs(caller)
+        cert, key, authority = ((folder / name).read_bytes() for name in ("cert.pem", "key.pem", "ca.pem"))
+        credentials = grpc.ssl_channel_credentials(authority, key, cert)
+        target = f"127.0.0.1:{self.addresses.ports[callee]}"
+        return grpc.secure_channel(target, credentials, (("grpc.ssl_target_name_override", callee),))
+
+    def out(self, workload: str) -> grpc.Channel:
+        """The channel of a workload's service to all others."""
+        return grpc.insecure_channel(f"unix:{self.addresses.out_socket(workload)}")
+
+    def start(self, workload: str) -> None:
+        """Start the workload's Envoy and wait until it is ready."""
+        for path, text in envoys.files(workload, contract(), self.addresses).items():
+            Path(path).write_text(text)
+        log = Path(self.addresses.sds_dir, f"{workload}.log").open("ab")
+        self.processes[workload] = subprocess.Popen(
+            envoys.command(workload, self.addresses), stdout=log, stderr=subprocess.STDOUT
+        )
+        self._await_ready(workload)
+
+    def stop(self, workload: str) -> None:
+        """Kill the workload's Envoy."""
+        process = self.processes.pop(workload)
+        process.kill()
+        process.wait()
+
+    def log(self, workload: str) -> str:
+        """What the workload's Envoy has printed."""
+        return Path(self.addresses.sds_dir, f"{workload}.log").read_text()
+
+    def admin(self, workload: str, path: str) -> str:
+        """What the admin interface of the workload's Envoy answers."""
+        transport = httpx.HTTPTransport(uds=self.addresses.admin_socket(workload))
+        with httpx.Client(transport=transport, base_url="http://admin") as client:
+            return client.get(path).text
+
+    def _await_ready(self, workload: str) -> None:
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            try:
+                if self.admin(workload, "/ready").strip() == "LIVE":
+                    return
+            except httpx.TransportError:
+                pass
+            if self.processes[workload].poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(self.log(workload))
+
+
+def call(
+    channel: grpc.Channel, path: str, request: bytes = b"", timeout: float = 5, metadata: Sequence[tuple[str, str]] = ()
+) -> bytes:
+    """One unary call with raw messages."""
+    method = channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+    return bytes(method(request, timeout=timeout, metadata=metadata))
+
+
+def status(channel: grpc.Channel, path: str, request: bytes = b"", **options: Any) -> grpc.StatusCode:
+    """The status of one unary call."""
+    try:
+        call(channel, path, request, **options)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in taken]
+
+
+@contextmanager
+def serving(service: Service, path: str) -> Iterator[grpc.Server]:
+    """The service on its socket."""
+    server = grpc.server(ThreadPoolExecutor(16))
+    server.add_generic_rpc_handlers((service,))
+    server.add_insecure_port(f"unix:{path}")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(None).wait()
+
+
+def _addresses(root: Path) -> Addresses:
+    ports = free_ports(4)
+    for name in ("run", "envoy"):
+        (root / name).mkdir(mode=0o700)
+    return Addresses(
+        run_dir=str(root / "run"),
+        certs_dir=str(root / "certs"),
+        secrets_dir=str(root / "secrets"),
+        sds_dir=str(root / "envoy"),
+        descriptor_set=str(DESCRIPTOR_SET),
+        ports={"auth": ports[0], "users": ports[1]},
+        http_port=ports[2],
+        https_port=ports[3],
+        public_url="https://tulle.test",
+    )
+
+
+def _identities(addresses: Addresses) -> ca.Authority:
+    certs = Path(addresses.certs_dir)
+    authority = ca.open_authority(certs)
+    for workload in topology.WORKLOADS:
+        ca.issue(authority, certs / workload.name, [workload.name], topology.spiffe_id(workload.name))
+        secret = Path(addresses.secrets_dir, workload.name)
+        secret.mkdir(parents=True)
+        (secret / "sidecar").write_text(f"secret of {workload.name}")
+    ca.issue(authority, certs / "edge", ["localhost", "127.0.0.1"])
+    return authority
+
+
+@contextmanager
+def rig() -> Iterator[Rig]:
+    """Services auth and users, their sidecars and the gateway."""
+    root = Path(tempfile.mkdtemp(prefix="tulle-"))
+    addresses, signer = _addresses(root), Signer()
+    services = {name: Service(name) for name in ("auth", "users")}
+    services["auth"].answers[GET_JWKS] = lambda request, context: signer.jwks()
+    made = Rig(addresses, _identities(addresses), services, signer)
+    try:
+        with ExitStack() as stack:
+            for name, service in services.items():
+                stack.enter_context(serving(service, addresses.socket(name)))
+            for workload in envoys.PROXIED:
+                made.start(workload)
+            yield made
+    finally:
+        for workload in list(made.processes):
+            made.stop(workload)
+        shutil.rmtree(root)
