@@ -37,6 +37,7 @@ def _sidecar(workload: str) -> Output:
 OUTPUTS = (
     Output("codegen/gen/openapi.json", openapi.render),
     Output("docs/policy.md", pages.policy),
+    Output("docs/topology.md", pages.topology),
     Output("gateway/envoy.yaml", lambda project: envoy.dump(gateway(project.contract, Addresses()))),
     Output("gateway/routes.yaml", lambda project: envoy.dump(routes.table(project.contract))),
     *map(_sidecar, (workload.name for workload in topology.WORKLOADS if workload.serves)),

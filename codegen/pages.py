@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from codegen.project import Project
 from mesh.contract import Event, Method
+from services.topology import BOXES, Workload
 
 _MADE = "<!-- Made by `python -m codegen` from protos/ and services/topology.py; do not edit. -->"
 
@@ -60,6 +61,23 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = list(columns)
     lines = [columns, ["---"] * len(columns), *map(list, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def topology(project: Project) -> str:
+    """What runs, and who calls whom."""
+    columns = ("workload", "what it is for", "serves", "calls", "needs")
+    rows = map(_workload, project.workloads)
+    boxes = _table(("box", "what it is"), ((box.name, box.what) for box in BOXES))
+    parts = ["# What runs, and who calls whom", _MADE, diagram(project).rstrip(), _table(columns, rows), boxes]
+    return "\n\n".join(parts) + "\n"
+
+
+def _workload(workload: Workload) -> Iterator[str]:
+    yield workload.name
+    yield workload.what
+    yield "<br>".join(workload.serves)
+    yield ", ".join(workload.calls)
+    yield ", ".join(workload.needs)
 
 
 def diagram(project: Project) -> str:
