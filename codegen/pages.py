@@ -54,7 +54,8 @@ def _event(event: Event) -> Iterator[str]:
     yield f"`{event.subject}`"
     yield event.domain
     yield ", ".join(sorted(event.consumers))
-    yield f"{event.retention / 86400:g} days"
+    days = event.retention / 86400
+    yield f"{days:g} day{'' if days == 1 else 's'}"
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -20,7 +20,7 @@ def test_the_policy_page_has_a_row_for_each_method(tmp_path: Path) -> None:
 
 def test_the_policy_page_says_who_hears_of_what(tmp_path: Path) -> None:
     """Each event has its subject, producer and consumers."""
-    assert "| Bought | `tulle.shop.bought` | shop | billing | 1 days |" in pages.policy(shop(tmp_path))
+    assert "| Bought | `tulle.shop.bought` | shop | billing | 1 day |" in pages.policy(shop(tmp_path))
 
 
 def test_the_diagram_has_every_call(tmp_path: Path) -> None:
