@@ -1,0 +1,27 @@
+"""W3C trace context (https://www.w3.org/TR/trace-context/)."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+
+_FORM = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def valid(traceparent: str) -> bool:
+    """Whether it is a well-formed `traceparent` of version 00."""
+    return _FORM.fullmatch(traceparent) is not None
+
+
+def child(traceparent: str, ratio: float) -> str:
+    """The trace context of a new span under `traceparent`, or of a new trace of which `ratio` are sampled."""
+    span = os.urandom(8).hex()
+    if valid(traceparent):
+        return f"{traceparent[:36]}{span}{traceparent[52:]}"
+    return f"00-{os.urandom(16).hex()}-{span}-{'01' if random.random() < ratio else '00'}"
+
+
+def sampled(traceparent: str) -> bool:
+    """Whether the trace is recorded."""
+    return traceparent[-1:] in "13579bdf" and bool(traceparent)
