@@ -42,8 +42,14 @@ STRICT_BODY = {
     "TOO_DEEP": "The body is nested too deeply.",
 }
 STRICT_NO_BODY = {"UNEXPECTED_BODY": "This request takes no body."}
-# About paths and verbs, which are no operations.
-STRICT_NO_OPERATION = ("NO_SUCH_PATH", "METHOD_NOT_ALLOWED", "UNSUPPORTED_MEDIA_TYPE")
+# About paths, verbs and upgrades, which are no operations; the last two are among the replies by status too.
+STRICT_NO_OPERATION = (
+    "NO_SUCH_PATH",
+    "METHOD_NOT_ALLOWED",
+    "UPGRADE_NOT_OFFERED",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "INTERNAL",
+)
 
 
 @dataclass(frozen=True, slots=True)
