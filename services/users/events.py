@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tulle.auth.v1 import events_pb2 as auth
+
 from infra.events.received import Received, Subscriptions
 from mesh.model import OrganisationId, UserId
 from services.users.domain import Users
-from tulle.auth.v1 import events_pb2 as auth
 
 
 def subscriptions(users: Users) -> Subscriptions:

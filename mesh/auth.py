@@ -1,0 +1,43 @@
+"""What every service asks auth: which keys verify access tokens, and whether a session still lives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from google.protobuf import json_format
+from tulle.auth.v1 import auth_pb2 as pb
+from tulle.auth.v1.auth_pb2_grpc import AccountsServiceStub, KeysServiceStub
+from tulle.policy.v1 import policy_pb2
+
+from infra.settings import ServiceSettings
+from mesh.channel import Channel
+from mesh.model import Unauthenticated, User, require
+from mesh.tokens import Keys, TokenVerifier
+
+
+def token_verifier(channel: Channel, settings: ServiceSettings) -> TokenVerifier:
+    """Verifies access tokens with auth's keys; the last good ones survive a restart."""
+    stub: Any = channel.stub(KeysServiceStub)
+
+    async def fetch() -> dict[str, Any]:
+        return json_format.MessageToDict(await stub.GetJwks(pb.GetJwksRequest()))
+
+    return TokenVerifier(Keys(fetch, settings.state_dir / "jwks.json"), settings.public_url)
+
+
+class Sessions:
+    """A `mesh.app.SessionCheck` that asks auth, for methods marked `fresh`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._stub: Any = channel.stub(AccountsServiceStub)
+
+    async def check(self, user: User) -> User:
+        """The user with the roles held now. Raises: Unauthenticated if the session has ended; Unavailable."""
+        session = await self._stub.CheckSession(pb.CheckSessionRequest(session_id=user.session_id))
+        require(session.user_id == user.user_id, Unauthenticated)
+        return replace(user, roles=frozenset(map(_role, session.roles)))
+
+
+def _role(number: policy_pb2.Role.ValueType) -> str:
+    return policy_pb2.Role.Name(number).removeprefix("ROLE_").lower()
