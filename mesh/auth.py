@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
-
-from infra.settings import ServiceSettingsfrom tulle.auth.v1 import auth_pb2 as pb
+from tulle.auth.v1 import auth_pb2 as pb
 from tulle.auth.v1.auth_pb2_grpc import AccountsServiceStub, KeysServiceStub
 from tulle.policy.v1 import policy_pb2
 
