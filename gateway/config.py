@@ -138,7 +138,6 @@ def _access_log() -> Config:
 
 def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
     return [
-        _whole(),
         _strict(contract),
         transcoder(addresses, routes.services(contract)),
         limits.idle(limits.BY_ADDRESS),
@@ -146,15 +145,6 @@ def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
         _rbac(contract),
         limits.idle(limits.BY_PRINCIPAL),
     ]
-
-
-def _whole() -> Config:
-    """Waits for a REST request's whole body, up to the limit. The routes switch it off for gRPC, which streams."""
-    return envoy.http_filter(
-        "envoy.filters.http.buffer",
-        "envoy.extensions.filters.http.buffer.v3.Buffer",
-        max_request_bytes=envoy.MAX_REQUEST,
-    )
 
 
 def _strict(contract: Contract) -> Config:

@@ -6,6 +6,7 @@ client the transcoder leaves its mark, and whoever was refused before it has no 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.limits import JWT
@@ -15,7 +16,14 @@ from mesh.envoy import Config
 DOMAIN = "gateway.tulle"
 EDGE = "tulle.edge"
 """Namespace of the metadata with which the filters of the edge talk to each other."""
-JWKS_FETCH_FAILED = "Jwks remote fetch is failed"
+
+CORRECTED = {
+    # Without keys nobody can tell whether a token is good: nobody should throw a good one away.
+    "Jwks remote fetch is failed": 503,
+    # A token for somebody else is no token here; Envoy says 403.
+    "Audiences in Jwt are not allowed": 401,
+}
+"""What jwt_authn's failures should be, where it is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,8 @@ REPLIES = (
 
 def mappers() -> list[Config]:
     """The rows of local_reply_config; the first that matches decides."""
-    return [_keys_unknown(grpc=True), _keys_unknown(grpc=False), _ready(), *(_mapper(reply) for reply in REPLIES)]
+    corrected = (row for failure, status in CORRECTED.items() for row in _corrected(failure, status))
+    return [*corrected, _ready(), *(_mapper(reply) for reply in REPLIES)]
 
 
 def _mapper(reply: Reply) -> Config:
@@ -57,13 +66,12 @@ def _mapper(reply: Reply) -> Config:
     return {"filter": _all(status, _REST), "body_format_override": _json(reply)}
 
 
-def _keys_unknown(*, grpc: bool) -> Config:
-    """Without keys nobody can tell whether a token is good: 503, so that nobody throws a good one away."""
-    failed = _metadata(JWT, ["failure", "message"], {"string_match": {"exact": JWKS_FETCH_FAILED}})
-    reply = next(reply for reply in REPLIES if reply.status == 503)
-    if grpc:
-        return {"filter": _all(failed, _GRPC), "status_code": reply.status}
-    return {"filter": _all(failed, _REST), "status_code": reply.status, "body_format_override": _json(reply)}
+def _corrected(failure: str, status: int) -> Iterator[Config]:
+    """The right status for a token's failure, for REST and for gRPC."""
+    failed = _metadata(JWT, ["failure", "message"], {"string_match": {"exact": failure}})
+    reply = next(reply for reply in REPLIES if reply.status == status)
+    yield {"filter": _all(failed, _GRPC), "status_code": status}
+    yield {"filter": _all(failed, _REST), "status_code": status, "body_format_override": _json(reply)}
 
 
 def _ready() -> Config:

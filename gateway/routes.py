@@ -38,7 +38,7 @@ def _table(contract: Contract) -> Config:
     host = {
         "name": TABLE,
         "domains": ["*"],
-        "routes": [_route(method) for method in offered(contract)],
+        "routes": [*(_route(method) for method in offered(contract)), _REST],
         "typed_per_filter_config": {limits.BY_ADDRESS: limits.by_address()},
     }
     return {
@@ -49,6 +49,16 @@ def _table(contract: Contract) -> Config:
         "request_headers_to_remove": ["x-forwarded-for"],
         "response_headers_to_add": [_header("x-content-type-options", "nosniff")],
     }
+
+
+# A REST request is here until it is transcoded, with as much of its body as may be held for checking it.
+# There is no such cluster: Envoy ignores the limit in a direct response.
+_REST: Config = {
+    "name": "rest",
+    "match": {"prefix": "/"},
+    "route": {"cluster": "none", "cluster_not_found_response_code": "NOT_FOUND"},
+    "request_body_buffer_limit": envoy.MAX_REQUEST,
+}
 
 
 def _route(method: Method) -> Config:
@@ -74,8 +84,7 @@ def _caching(method: Method) -> str:
 
 
 def _policy(method: Method) -> Config:
-    streams = envoy.typed("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)
-    policy = {limits.BY_PRINCIPAL: limits.by_principal(method), "envoy.filters.http.buffer": streams}
+    policy = {limits.BY_PRINCIPAL: limits.by_principal(method)}
     if method.end_user != NONE:
         package = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"
         policy["envoy.filters.http.jwt_authn"] = envoy.typed(package, requirement_name=method.end_user)

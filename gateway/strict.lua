@@ -269,6 +269,7 @@ end
 
 local NO_PATH = {reason = "NO_SUCH_PATH", message = "There is nothing at this path."}
 local NO_VERB = {reason = "METHOD_NOT_ALLOWED", message = "This path does not know that verb; see the header `allow`."}
+local NO_UPGRADE = {reason = "UPGRADE_NOT_OFFERED", message = "No other protocol is spoken here."}
 local NO_BODY = {reason = "UNEXPECTED_BODY", message = "This request takes no body."}
 local NOT_JSON = {reason = "UNSUPPORTED_MEDIA_TYPE", message = "The body must be application/json, in UTF-8."}
 
@@ -281,8 +282,11 @@ local function read_body(handle)
 end
 
 local function check_rest(handle, headers)
-  local path, query = match(headers:get(":path"), "^([^?]*)%??(.*)$")
+  local path, query = match(headers:get(":path") or "", "^([^?]*)%??(.*)$")
   local kind = headers:get("content-type")
+  if headers:get("upgrade") then
+    return answer(handle, "400", 3, NO_UPGRADE)
+  end
   local verbs = find_route(path)
   if not verbs then
     return answer(handle, "404", 5, NO_PATH)

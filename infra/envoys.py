@@ -45,5 +45,6 @@ def command(workload: str, addresses: Addresses) -> list[str]:
         *("--drain-time-s", "5"),
         *("--drain-strategy", "immediate"),
         *("--log-level", "warning"),
+        *("--file-flush-interval-msec", "1000"),
         "--disable-hot-restart",
     ]

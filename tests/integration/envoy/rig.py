@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -114,8 +115,7 @@ class Rig:
 
     def rest(self, address: str = "127.0.0.1", *, tls: bool = False, token: str = "", **options: Any) -> httpx.Client:
         """A REST client with an address of its own."""
-        authority = self.certs("gateway") / "ca.pem"
-        context = httpx.create_ssl_context(verify=str(authority)) if tls else False
+        context = ssl.create_default_context(cafile=str(self.certs("gateway") / "ca.pem")) if tls else False
         transport = httpx.HTTPTransport(local_address=address, verify=context, **options)
         port, scheme = (self.addresses.https_port, "https") if tls else (self.addresses.http_port, "http")
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -145,10 +145,9 @@ class Rig:
         """Start the workload's Envoy and wait until it is ready."""
         for path, text in envoys.files(workload, contract(), self.addresses).items():
             Path(path).write_text(text)
-        log = Path(self.addresses.sds_dir, f"{workload}.log").open("ab")
-        self.processes[workload] = subprocess.Popen(
-            envoys.command(workload, self.addresses), stdout=log, stderr=subprocess.STDOUT
-        )
+        with self._log(workload).open("ab") as log:
+            command = envoys.command(workload, self.addresses)
+            self.processes[workload] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         self._await_ready(workload)
 
     def stop(self, workload: str) -> None:
@@ -159,7 +158,11 @@ class Rig:
 
     def log(self, workload: str) -> str:
         """What the workload's Envoy has printed."""
-        return Path(self.addresses.sds_dir, f"{workload}.log").read_text()
+        return self._log(workload).read_text()
+
+    def _log(self, workload: str) -> Path:
+        # Not beside the files that Envoy watches: it would wake up at each line.
+        return Path(self.addresses.run_dir, f"{workload}.log")
 
     def admin(self, workload: str, path: str) -> str:
         """What the admin interface of the workload's Envoy answers."""
