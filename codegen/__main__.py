@@ -17,7 +17,7 @@ def main() -> int:
     only_check = parser.parse_args().check
     try:
         built = build.build()
-    except (build.BadContract, CompileError) as error:
+    except (build.BadContract, CompileError, SyntaxError) as error:
         print(error, file=sys.stderr)
         return 1
     return _check(built) if only_check else _write(built)

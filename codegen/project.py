@@ -68,7 +68,7 @@ def _reason(name: str) -> str:
 
 
 def _classes(path: Path) -> Iterator[ast.ClassDef]:
-    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+    return (node for node in ast.walk(ast.parse(path.read_text(), str(path))) if isinstance(node, ast.ClassDef))
 
 
 def _status_class(node: ast.ClassDef, found: Mapping[str, ast.ClassDef]) -> str:

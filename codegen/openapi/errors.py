@@ -8,26 +8,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from codegen.project import Project
+from codegen.project import STATUSES, Project
 from gateway.replies import DOMAIN, REPLIES
 from mesh import model
 from mesh.contract import NONE, HttpRule, Method
+from mesh.errors import CODES
 
 Json = dict[str, Any]
 
-# HTTP status and google.rpc.Code of each class of mesh.model, as the transcoder maps them (google/rpc/code.proto).
-STATUSES: Mapping[str, tuple[int, int]] = {
-    "Invalid": (400, 3),
-    "FailedPrecondition": (400, 9),
-    "Unauthenticated": (401, 16),
-    "Denied": (403, 7),
-    "NotFound": (404, 5),
-    "AlreadyExists": (409, 6),
-    "Conflict": (409, 10),
-    "Exhausted": (429, 8),
-    "Unavailable": (503, 14),
-    "DeadlineExceeded": (504, 4),
-}
+# The HTTP status that the transcoder gives to each google.rpc.Code (google/rpc/code.proto).
+HTTP = {3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 13: 500, 14: 503, 16: 401}
 # What the first filter of the edge refuses (gateway/strict.lua), of any request and of one with a body.
 STRICT = {
     "UNKNOWN_PARAMETER": "There is no such query parameter at this path; the message names it.",
@@ -75,11 +65,24 @@ def _by_status(refusals: Iterable[Refusal]) -> list[tuple[int, list[Refusal]]]:
 
 
 def _own(project: Project, method: Method) -> Iterator[Refusal]:
-    """The method's own reasons, once the service that raises them is written."""
+    """What the method's service says by name, once it is written."""
     domain = project.contract.services[method.service].domain
     defined = project.errors.get(domain, {})
-    for reason in sorted(method.reasons & defined.keys()):
-        yield Refusal(*STATUSES[defined[reason].base], reason, defined[reason].message, f"{domain}.tulle")
+    for reason in sorted(_reasons(method) & defined.keys()):
+        code = CODES[STATUSES[defined[reason].base]]
+        yield Refusal(HTTP[code], code, reason, defined[reason].message, f"{domain}.tulle")
+
+
+def _reasons(method: Method) -> frozenset[str]:
+    """The method's own reasons, and those of what its contract has asked of the platform."""
+    reasons = set(method.reasons)
+    if method.request_id:
+        reasons |= {"REQUEST_ID_REUSED", "REQUEST_IN_PROGRESS"}
+    if method.request_id and method.returns_secret:
+        reasons.add("ANSWER_NOT_KEPT")
+    if method.fresh:
+        reasons.add("SESSION_ENDED")
+    return frozenset(reasons)
 
 
 def _platforms(method: Method, rule: HttpRule) -> Iterator[Refusal]:
@@ -90,7 +93,7 @@ def _platforms(method: Method, rule: HttpRule) -> Iterator[Refusal]:
         yield _of(model.Unauthenticated)
     if method.roles:
         yield _of(model.Denied)
-    if method.request_id:
+    if rule.verb != "GET":
         yield _of(model.Conflict)
     yield from map(_reply, (404,) if "{" in rule.path else ())
     yield from map(_reply, (413, 415) if rule.body else ())
@@ -103,7 +106,7 @@ def _strict(rule: HttpRule) -> Mapping[str, str]:
 
 
 def _of(error: type[model.Error]) -> Refusal:
-    return Refusal(*STATUSES[error.__name__], error.reason, " ".join((error.__doc__ or "").split()))
+    return Refusal(HTTP[CODES[error]], CODES[error], error.reason, " ".join((error.__doc__ or "").split()))
 
 
 def _reply(status: int) -> Refusal:

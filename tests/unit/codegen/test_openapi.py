@@ -82,7 +82,7 @@ def test_fields_travel_once(document: Json) -> None:
 def test_each_failure_has_its_status_and_reason(document: Json) -> None:
     """A method documents the platform's refusals that can meet it, and its own by reason."""
     buy, get = document["paths"][BUY]["post"]["responses"], document["paths"][GET]["get"]["responses"]
-    assert set(buy) == {"200", "400", "401", "403", "404", "413", "415", "429", "500", "503", "504"}
+    assert set(buy) == {"200", "400", "401", "403", "404", "409", "413", "415", "429", "500", "503", "504"}
     assert set(get) == {"200", "400", "401", "404", "429", "500", "503", "504"}
     example = buy["400"]["content"]["application/json"]["examples"]["SOLD_OUT"]["value"]
     assert example["message"] == "There is none left."
