@@ -18,25 +18,22 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(hours=24)
 """How long a workload's certificate lasts."""
-RENEW_AFTER = LIFE / 2
-"""Rotation at half of its life leaves twelve hours in which a failing rotation is harmless."""
 AUTHORITY_LIFE = timedelta(days=365)
+AUTHORITY_RENEWED = timedelta(days=30)
+"""An authority with less left is replaced when a stack starts, which gives all workloads new certificates."""
 SKEW = timedelta(minutes=5)
 """Certificates begin in the past: clocks differ."""
 KEPT = 2
 """Sets of files that stay: the newest and the one that a reader may be reading."""
 
 FILES = ("cert.pem", "key.pem", "ca.pem")
-
-
-class Expired(Exception):
-    """The local certificate authority has expired; `./tulle reset` makes a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +50,16 @@ class Authority:
 
 
 def open_authority(certs: Path, now: datetime | None = None) -> Authority:
-    """The authority in `certs`, made if there is none. Raises: Expired."""
+    """The authority in `certs`, made if there is none or if it ends soon. Only for stacks that are down:
+    what runs with certificates of an old authority does not trust a new one.
+    """
     folder = certs / "ca"
-    if not (folder / "key.pem").exists():
-        _write(folder, _create(_now(now)))
-    authority = _read(folder)
-    if authority.certificate.not_valid_after_utc <= _now(now):
-        raise Expired(Expired.__doc__)
-    return authority
+    if (folder / "key.pem").exists():
+        authority = _read(folder)
+        if authority.certificate.not_valid_after_utc - _now(now) > AUTHORITY_RENEWED:
+            return authority
+    _write(folder, _create(_now(now)))
+    return _read(folder)
 
 
 def issue(
@@ -87,14 +86,26 @@ def issue(
     _remove_old(folder)
 
 
-def due(folder: Path, now: datetime | None = None) -> bool:
-    """Whether the certificate in `folder` is missing, another authority's or past half of its life."""
+def due(authority: Authority, folder: Path, now: datetime | None = None) -> bool:
+    """Whether the certificate in `folder` is missing, another authority's or past half of its life.
+
+    The other half is for a rotation that fails: hours in which somebody can look at it.
+    """
     path = folder / "cert.pem"
     if not path.exists():
         return True
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    return certificate.not_valid_before_utc + life / 2 <= _now(now)
+    old = certificate.not_valid_before_utc + life / 2 <= _now(now)
+    return old or not _issued_by(authority, certificate)
+
+
+def _issued_by(authority: Authority, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def _now(now: datetime | None) -> datetime:
