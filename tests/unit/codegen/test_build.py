@@ -17,13 +17,10 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<"), max_size=20
 
 def tree(folder: Path) -> Path:
     """A copy of what the build reads."""
-    shutil.copytree(build.ROOT / "protos", folder / "protos")
-    shutil.copy(build.ROOT / "buf.yaml", folder / "buf.yaml")
-    shutil.copytree(build.ROOT / "services", folder / "services")
-    shutil.copytree(build.ROOT / "docs", folder / "docs")
-    for name in ("README.md",):
-        if (build.ROOT / name).exists():
-            shutil.copy(build.ROOT / name, folder / name)
+    for name in ("protos", "services", "mesh", "infra", "docs"):
+        shutil.copytree(build.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (build.ROOT / "buf.yaml", *build.ROOT.glob("*.md")):
+        shutil.copy(path, folder / path.name)
     return folder
 
 
