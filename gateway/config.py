@@ -208,10 +208,14 @@ def _policy(methods: list[Method]) -> Config:
 
 def _principals(method: Method) -> list[Config]:
     if method.roles:
-        return [_claim("roles", {"list_match": {"one_of": {"string_match": {"exact": r}}}}) for r in sorted(method.roles)]
+        return [_claim("roles", {"list_match": {"one_of": _exactly(role)}}) for role in sorted(method.roles)]
     if method.end_user == REQUIRED:
         return [_claim("sub", {"string_match": {"safe_regex": {"regex": ".+"}}})]
     return [{"any": True}]
+
+
+def _exactly(text: str) -> Config:
+    return {"string_match": {"exact": text}}
 
 
 def _claim(name: str, value: Config) -> Config:

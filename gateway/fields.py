@@ -40,8 +40,8 @@ def script(contract: Contract) -> str:
 def tables(contract: Contract) -> str:
     """TYPES: the fields of each message. ROUTES and PATTERNS: what each path takes."""
     routes = _routes(contract)
-    exact = {path: verbs for path, verbs in routes.items() if "{" not in path}
-    patterns = {path: verbs for path, verbs in routes.items() if "{" in path}
+    patterns = {path: verbs for path, verbs in routes.items() if "{" in path or "*" in path}
+    exact = {path: verbs for path, verbs in routes.items() if path not in patterns}
     return "\n".join(
         (
             "local TYPES = {",
@@ -118,7 +118,8 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 
 def _values(field: FieldDescriptor) -> FieldDescriptor:
-    return field.message_type.fields_by_name["value"]
+    value: FieldDescriptor = field.message_type.fields_by_name["value"]
+    return value
 
 
 def _verbs(verbs: Verbs, contract: Contract) -> str:
@@ -149,7 +150,7 @@ def _fields(fields: list[FieldDescriptor]) -> str:
 
 def _shape(field: FieldDescriptor, *, named: bool = False) -> str:
     """What a field is to the check, as a table of Lua."""
-    parts = [f"name = {_quoted(field.name)}, json = {_quoted(field.json_name)}"] if named else []
+    parts = [f"name = {_quoted(field.name)}, json = {_quoted(_json_name(field))}"] if named else []
     if named and field.containing_oneof is not None and not _is_optional(field):
         parts.append(f"oneof = {_quoted('oneof ' + field.containing_oneof.name)}")
     if _is_map(field):
@@ -159,6 +160,10 @@ def _shape(field: FieldDescriptor, *, named: bool = False) -> str:
     else:
         parts.append(_kind(field))
     return f"{{{', '.join(parts)}}}"
+
+
+def _json_name(field: FieldDescriptor) -> str:
+    return str(field.json_name)  # type: ignore[attr-defined]  # types-protobuf has forgotten it
 
 
 def _is_optional(field: FieldDescriptor) -> bool:
@@ -180,7 +185,7 @@ def _query(message: Descriptor, method: Method, rule: HttpRule) -> Iterator[str]
         return
     bound = frozenset({rule.body}).union(*(variables(binding.path) for binding in method.http))
     for path, field in _leaves(message, bound, (), frozenset()):
-        names = {".".join(f.name for f in path), ".".join(f.json_name for f in path)}
+        names = {".".join(f.name for f in path), ".".join(map(_json_name, path))}
         many = ", many = true" if field.is_repeated else ""
         for name in sorted(names):
             yield f"[{_quoted(name)}] = {{name = {_quoted('.'.join(f.name for f in path))}{many}}}"
@@ -191,7 +196,7 @@ def _leaves(
 ) -> Iterator[tuple[Chain, FieldDescriptor]]:
     for field in message.fields:
         path = (*above, field)
-        if ".".join(f.name for f in path) in bound or field.message_type is not None and field.is_repeated:
+        if ".".join(f.name for f in path) in bound or (field.message_type is not None and field.is_repeated):
             continue
         if field.message_type is None or field.message_type.full_name in SCALARS:
             yield path, field

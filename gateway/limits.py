@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from mesh import envoy
-from mesh.contract import NONE, OPTIONAL, Method, RateLimit
+from mesh.contract import NONE, OPTIONAL, REQUIRED, Method, RateLimit
 from mesh.envoy import Config
 
 BY_ADDRESS = "tulle.limit.address"
@@ -34,9 +34,11 @@ def by_address() -> Config:
 def by_principal(method: Method) -> Config:
     """The method's own limit: for each end user, or for each address where there is none."""
     assert method.rate_limit is not None, method.path
-    keys = {NONE: [_ADDRESS], OPTIONAL: [_USER, _NOBODY + _ADDRESS]}.get(method.end_user, [_USER])
+    by_end_user = {NONE: [_ADDRESS], OPTIONAL: [_USER, [*_NOBODY, *_ADDRESS]], REQUIRED: [_USER]}
     # IETF draft 3: how much is left, for clients that pace themselves.
-    return _limit("caller", method.rate_limit, keys) | {"enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
+    return _limit("caller", method.rate_limit, by_end_user[method.end_user]) | {
+        "enable_x_ratelimit_headers": "DRAFT_VERSION_03"
+    }
 
 
 def retry_after(limit: RateLimit) -> int:
@@ -45,8 +47,8 @@ def retry_after(limit: RateLimit) -> int:
 
 
 _MESSAGE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-_ADDRESS = [{"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}]
-_USER = [
+_ADDRESS: list[Config] = [{"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}]
+_USER: list[Config] = [
     {
         "metadata": {
             "descriptor_key": "user",
@@ -55,7 +57,7 @@ _USER = [
         }
     }
 ]
-_NOBODY = [
+_NOBODY: list[Config] = [
     {
         "header_value_match": {
             "descriptor_key": "token",

@@ -99,4 +99,3 @@ def requirements() -> Config:
     """What the end-user part of a method's policy asks of the token."""
     missing = {"requires_any": {"requirements": [{"provider_name": "auth"}, {"allow_missing": {}}]}}
     return {REQUIRED: {"provider_name": "auth"}, OPTIONAL: missing}
-

