@@ -33,6 +33,7 @@ SKEW = timedelta(minutes=5)
 KEPT = 2
 """Sets of files that stay: the newest and the one that a reader may be reading."""
 
+# In the order of Identity.
 FILES = ("cert.pem", "key.pem", "ca.pem")
 
 
@@ -84,6 +85,21 @@ def issue(
     (fresh / "ca.pem").write_bytes(authority.pem)
     _swap(folder, fresh)
     _remove_old(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A certificate, its key and the authority's certificate, as PEM."""
+
+    certificate: bytes
+    key: bytes
+    authority: bytes
+
+
+def read(folder: Path) -> Identity:
+    """What `issue` put there. Follows the link once: three reads through it might meet a rotation."""
+    current = (folder / "current").resolve()
+    return Identity(*((current / name).read_bytes() for name in FILES))
 
 
 def due(authority: Authority, folder: Path, now: datetime | None = None) -> bool:

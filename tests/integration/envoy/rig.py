@@ -131,9 +131,9 @@ class Rig:
 
     def mesh(self, caller: str, callee: str) -> grpc.Channel:
         """A channel to a sidecar with the certificate in the folder `caller`."""
-        folder = self.certs(caller)
-        cert, key, authority = ((folder / name).read_bytes() for name in ("cert.pem", "key.pem", "ca.pem"))
-        credentials = grpc.ssl_channel_credentials(authority, key, cert)
+        identity = ca.read(self.certs(caller))
+        authority = self.authority.pem
+        credentials = grpc.ssl_channel_credentials(authority, identity.key, identity.certificate)
         target = f"127.0.0.1:{self.addresses.ports[callee]}"
         return grpc.secure_channel(target, credentials, (("grpc.ssl_target_name_override", callee),))
 

@@ -66,11 +66,11 @@ def test_a_reader_never_sees_a_certificate_without_its_key(tmp_path: Path, autho
     seen = set()
     for _ in range(4):
         ca.issue(authority, folder, ["users"], SPIFFE)
-        there = (folder / "current").resolve()
-        seen.add(there)
-        issued = x509.load_pem_x509_certificate((there / "cert.pem").read_bytes())
-        key = load_pem_private_key((there / "key.pem").read_bytes(), None)
-        assert key.public_key() == issued.public_key()
+        identity = ca.read(folder)
+        seen.add(identity)
+        issued = x509.load_pem_x509_certificate(identity.certificate)
+        assert load_pem_private_key(identity.key, None).public_key() == issued.public_key()
+        assert identity.authority == authority.pem
     assert len(seen) == 4
 
 
