@@ -5,6 +5,8 @@ A setting `x` is the variable `TULLE_X`; secrets are files in `secrets_dir`, nev
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,3 +54,36 @@ class ServiceSettings(BaseSettings):
     def secret(self, name: str) -> str:
         """The secret in the file `name`. Raises: FileNotFoundError naming the file."""
         return (self.secrets_dir / name).read_text().strip()
+
+
+class StackSettings(BaseSettings):
+    """What `./tulle up` can be told. Two stacks need different ports and data folders, no more."""
+
+    model_config = SettingsConfigDict(env_prefix="TULLE_", frozen=True)
+
+    http_port: int = 8080
+    """The gateway's plain port, on loopback."""
+    https_port: int = 8443
+    """The gateway's TLS port, on loopback."""
+    data_dir: Path = Path(__file__).parent.parent / ".tulle"
+    """Everything that the stack writes, but for its sockets."""
+    trusted_hops: int = 0
+    """Proxies in front of the gateway whose `x-forwarded-for` is believed."""
+    log_level: str = "info"
+    trace_ratio: float = 0.01
+
+
+def inherited_environment() -> dict[str, str]:
+    """What the stack's processes get of its own environment: no settings, no secrets."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+
+
+def own_settings() -> dict[str, str]:
+    """The settings that we were given, for a stack in the background."""
+    return {name: value for name, value in os.environ.items() if name.startswith("TULLE_")}
+
+
+def development_environment() -> dict[str, str]:
+    """Our own environment for tools, which find each other beside our Python."""
+    return dict(os.environ) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import grpc
 import structlog
@@ -14,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 from mesh.app import ReadyCheck
+from mesh.model import Unavailable, require
 
 EVERY = 1.0
 """Seconds between two looks at the boxes."""
@@ -66,6 +68,14 @@ class Health:
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def check(socket: Path) -> None:
+    """Raises: grpc.aio.AioRpcError, Unavailable unless the service on this socket is ready."""
+    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=CHECK_TIMEOUT)
+        require(answer.status == _SERVING, Unavailable)
 
 
 async def _checked(check: ReadyCheck) -> Exception | None:

@@ -22,8 +22,9 @@ class Workload:
     """A process with a mesh identity of its own.
 
     `serves`: full names of its gRPC services. `needs`: boxes that must be ready first. `calls`:
-    workloads that it calls through its sidecar. `module`: what `python -m` runs; empty for the
-    gateway, which is Envoy alone, and for people, who run nothing.
+    workloads that it calls through its sidecar. `keys`: secrets of its own, made at the first
+    start. `module`: what `python -m` runs; empty for the gateway, which is Envoy alone, and for
+    people, who run nothing.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Workload:
     serves: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     replicas: int = 1
 
 
@@ -49,6 +51,7 @@ WORKLOADS = (
         module="services.auth.main",
         serves=("tulle.auth.v1.AuthService", "tulle.auth.v1.KeysService", "tulle.auth.v1.AccountsService"),
         needs=("postgres", "valkey", "nats", "mail"),
+        keys=("pepper", "token-key", "encryption-key"),
     ),
     Workload(
         "users",
@@ -57,6 +60,7 @@ WORKLOADS = (
         serves=("tulle.users.v1.UsersService",),
         needs=("postgres", "nats"),
         calls=("auth",),
+        keys=("page-key",),
     ),
     Workload("gateway", "the edge: REST and gRPC for everybody outside", calls=("auth", "users")),
     Workload("operator", "the person at ./tulle, through RPCs only", calls=("auth", "users")),

@@ -1,0 +1,1 @@
+"""The verbs of ./tulle, for people and CI."""

@@ -1,0 +1,20 @@
+"""`./tulle VERB`: the one door."""
+
+from __future__ import annotations
+
+import sys
+
+from infra.cli import development, operations, platform
+from infra.cli.app import app, told
+
+
+def main() -> None:
+    """Run a verb; whatever cannot work says so in a sentence and ends with status 1."""
+    with told():
+        app(prog_name="./tulle")
+
+
+for module in (platform, operations, development):
+    assert module
+if __name__ == "__main__":
+    sys.exit(main())

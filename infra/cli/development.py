@@ -1,0 +1,95 @@
+"""Verbs of development, the same for people and CI: test, check, codegen, bench, lock."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.app import app, err
+from infra.settings import development_environment
+
+ROOT = Path(__file__).parent.parent.parent
+BIN = Path(sys.executable).parent
+OPTIONAL: tuple[str, ...] = ()
+"""Markers of tests that need an engine which the locks do not bring; `--all` runs them too."""
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+CHECKS = {
+    "format": ("ruff", "format", "--check", "--quiet", "."),
+    "lint": ("ruff", "check", "--quiet", "."),
+    "types": ("mypy",),
+    "imports": ("lint-imports", "--no-cache"),
+    "contract": ("python", "-m", "codegen", "--check"),
+}
+
+
+@app.command(context_settings=PASSED_ON)
+def test(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="Also what needs an optional engine; CI does.")] = False,
+) -> None:
+    """Run the tests. Whatever else is given goes to pytest: paths, -k, -x …"""
+    skipped = [] if everything or not OPTIONAL else ["-m", " and ".join(f"not {name}" for name in OPTIONAL)]
+    sys.exit(_run("python", "-m", "pytest", *skipped, *context.args))
+
+
+@app.command()
+def check() -> None:
+    """Run the static checks, all at once: format, lint, types, import contracts, generated files."""
+    sys.exit(asyncio.run(_check()))
+
+
+async def _check() -> int:
+    results = await asyncio.gather(*(_one(name, command) for name, command in CHECKS.items()))
+    return max(results)
+
+
+async def _one(name: str, command: tuple[str, ...]) -> int:
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        str(BIN / command[0]),
+        *command[1:],
+        cwd=ROOT,
+        env=development_environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    mark = "[red]✗[/red]" if process.returncode else "[green]✓[/green]"
+    err.print(f"{mark} {name} [dim]{time.monotonic() - began:.1f} s[/dim]")
+    if process.returncode:
+        err.print(said.decode().strip(), markup=False, soft_wrap=True)
+    return process.returncode or 0
+
+
+@app.command(context_settings=PASSED_ON)
+def codegen(context: typer.Context) -> None:
+    """Compile the contract into everything that is generated; --check only compares."""
+    sys.exit(_run("python", "-m", "codegen", *context.args))
+
+
+@app.command(context_settings=PASSED_ON)
+def bench(context: typer.Context) -> None:
+    """Measure the hot path against its peers; docs/benchmarks.md says how to read it."""
+    sys.exit(_run("python", "-m", "bench", *context.args))
+
+
+@app.command()
+def lock(upgrade: Annotated[bool, typer.Option("--upgrade", help="Take the newest versions.")] = False) -> None:
+    """Write both locks from pyproject.toml: hashes and versions, no addresses."""
+    for extra, file in (((), "requirements.lock"), (("--extra", "dev"), "requirements-dev.lock")):
+        options = ("--quiet", "--generate-hashes", "--no-emit-index-url", "--no-header", "--universal")
+        newer = ("--upgrade",) if upgrade else ()
+        versions = ("--python-version", "3.11")
+        if code := _run("uv", "pip", "compile", *options, *versions, *newer, *extra, "pyproject.toml", "-o", file):
+            sys.exit(code)
+
+
+def _run(program: str, *arguments: str) -> int:
+    command = [str(BIN / program), *arguments]
+    return subprocess.run(command, cwd=ROOT, env=development_environment(), check=False).returncode

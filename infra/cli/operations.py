@@ -1,0 +1,70 @@
+"""Verbs of an operator: the caught mail, the first administrator."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.app import app, err, out, print_json, stack
+from infra.local.layout import Unusable
+from infra.local.operator import calling
+
+admin = typer.Typer(no_args_is_help=True, help="What only an operator may do, through the mesh.")
+app.add_typer(admin, name="admin")
+
+
+@app.command()
+def mail(
+    to: Annotated[str | None, typer.Argument(help="Only mails to this address.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="Only the newest, its text alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
+) -> None:
+    """Read the mails that the stack has caught instead of sending them."""
+    caught = [_read(file) for file in sorted(stack().folder("mail").glob("*.eml"))]
+    caught = [one for one in caught if to is None or to in one["to"]]
+    if last and not caught:
+        raise Unusable("There is no mail yet; it takes a moment after the call that sends it.")
+    if last:
+        return print(caught[-1]["text"])
+    if as_json:
+        return print_json(caught)
+    for one in caught:
+        out.print(f"[bold]{one['subject']}[/bold]  to {one['to']}, {one['time']}\n", soft_wrap=True)
+        out.print(one["text"], markup=False, soft_wrap=True)
+    err.print(f"{len(caught)} mails")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    body = message.get_body(("plain",))
+    return {
+        "time": datetime.fromtimestamp(int(file.stem) / 1e9, UTC).isoformat(timespec="seconds"),
+        "to": str(message["to"]),
+        "subject": str(message["subject"]),
+        "message_id": str(message["message-id"]),
+        "text": body.get_content() if body else "",
+    }
+
+
+@admin.command()
+def appoint(address: Annotated[str, typer.Argument(metavar="EMAIL", help="Address of a verified account.")]) -> None:
+    """Make an account an administrator: how an installation gets its first one."""
+    user_id = asyncio.run(_appoint(address))
+    err.print(f"{user_id} is an administrator; tokens say so from the next refresh or log-in.")
+
+
+async def _appoint(address: str) -> str:
+    from tulle.auth.v1 import auth_pb2, auth_pb2_grpc
+
+    async with calling(stack(), "auth") as channel:
+        accounts: Any = channel.stub(auth_pb2_grpc.AccountsServiceStub)
+        answer = await accounts.AppointAdministrator(auth_pb2.AppointAdministratorRequest(email=address))
+        return str(answer.user_id)

@@ -1,0 +1,163 @@
+"""Talking to a running stack: who it is, what it says of itself, what it can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import psutil
+
+from infra.local.layout import Layout, Unusable
+
+STOP_PATIENCE = 60.0
+"""Seconds that `down` waits for everything to stop."""
+
+
+class NotRunning(Exception):
+    """No stack runs here; start it with ./tulle up."""
+
+
+@contextlib.contextmanager
+def lock(layout: Layout) -> Iterator[TextIO]:
+    """Be the only stack in this data folder. Raises: Unusable if there is one already."""
+    with (layout.data / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Unusable(
+                "A stack runs here already: ./tulle status shows it, ./tulle down stops it. For a second one, clone again "
+                "or set TULLE_DATA_DIR, TULLE_HTTP_PORT and TULLE_HTTPS_PORT."
+            ) from error
+        yield file
+
+
+def running(layout: Layout) -> bool:
+    """Whether a stack runs in this data folder."""
+    try:
+        with lock(layout):
+            return False
+    except Unusable:
+        return True
+
+
+def told(layout: Layout) -> dict[str, Any]:
+    """What a stack said of itself last. Raises: OSError if it never ran."""
+    said: dict[str, Any] = json.loads((layout.data / "state.json").read_text())
+    return said
+
+
+def state(layout: Layout) -> dict[str, Any]:
+    """What the running stack says of itself, with the memory of each process. Raises: NotRunning."""
+    if not running(layout):
+        raise NotRunning(NotRunning.__doc__)
+    said = told(layout)
+    for process in said["processes"]:
+        process["memory_mb"] = memory(process["pid"])
+    said["memory_mb"] = round(sum(process["memory_mb"] for process in said["processes"]) + memory(said["pid"]), 1)
+    return said
+
+
+def memory(pid: int | None) -> float:
+    """Proportional memory (PSS) of a process and its children, in MB; 0 when it is gone."""
+    if pid is None:
+        return 0.0
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=False)] if _forks(process) else [process]
+        return round(sum(_pss(one) for one in family) / 2**20, 1)
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _forks(process: psutil.Process) -> bool:
+    """Whether its children are part of it: PostgreSQL's are, the stack's own are listed by themselves."""
+    return process.name() == "postgres"
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", full.uss))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def stop(layout: Layout) -> None:
+    """Stop the running stack and wait until it is gone. Raises: NotRunning; Unusable if it does not stop."""
+    pid = state(layout)["pid"]
+    os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + STOP_PATIENCE
+    while running(layout):
+        if time.monotonic() > until:
+            raise Unusable(f"The stack (process {pid}) does not stop; see {layout.data / 'logs'}.")
+        time.sleep(0.05)
+
+
+def socket(layout: Layout) -> Path:
+    """Where a running stack takes requests."""
+    return layout.run / "control.sock"
+
+
+@contextlib.asynccontextmanager
+async def listening(layout: Layout, restart: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+    """Take requests to restart a process while the block runs."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = (await reader.readline()).decode().strip()
+        try:
+            await restart(name)
+            writer.write(b"ok")
+        except KeyError:
+            writer.write(f"There is no process {name}; ./tulle status lists them.".encode())
+        except TimeoutError:
+            writer.write(f"{name} was stopped and is not ready again yet; see ./tulle logs {name}.".encode())
+        writer.close()
+
+    path = socket(layout)
+    path.unlink(missing_ok=True)
+    async with await asyncio.start_unix_server(serve, str(path)):
+        yield
+
+
+async def ask_restart(layout: Layout, name: str) -> None:
+    """Restart a process of the running stack and wait until it is ready. Raises: NotRunning; Unusable."""
+    if not running(layout):
+        raise NotRunning(NotRunning.__doc__)
+    reader, writer = await asyncio.open_unix_connection(str(socket(layout)))
+    writer.write(f"{name}\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    if answer != "ok":
+        raise Unusable(answer)
+
+
+def clear_leftovers(layout: Layout) -> None:
+    """End what a stack that was killed has left running: its processes carry their names in state.json."""
+    if not (layout.data / "state.json").exists():
+        return
+    said = told(layout)
+    left = [pid for process in said["processes"] if (pid := process["pid"]) and _ours(pid, said["began"], layout)]
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT if psutil.Process(pid).name() == "postgres" else signal.SIGTERM)
+    gone, stuck = psutil.wait_procs([psutil.Process(pid) for pid in left if psutil.pid_exists(pid)], timeout=10)
+    for process in stuck:
+        process.kill()
+
+
+def _ours(pid: int, began: float, layout: Layout) -> bool:
+    """Whether the process is one that the stack started, and not another that has its number now."""
+    try:
+        process = psutil.Process(pid)
+        named = " ".join(process.cmdline()) + " ".join(process.environ().values())
+        return process.create_time() >= began - 1 and (str(layout.data) in named or str(layout.run) in named)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False

@@ -1,0 +1,243 @@
+"""Every process of the local stack, made from the topology: how it starts, what it waits for, when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.config import EDGE
+from infra import ca, envoys, migrations
+from infra.events import streams
+from infra.local import account, boxes
+from infra.local.layout import Layout, write_private
+from mesh import health
+from mesh.contract import contract
+from services import topology
+from services.topology import Workload
+
+
+async def _nothing() -> None:
+    """No preparation."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One process. `prepare` runs before each start and may take its time; `ready` raises until it is."""
+
+    name: str
+    what: str
+    command: Callable[[], list[str]]
+    ready: Callable[[], Awaitable[None]]
+    address: str
+    after: tuple[str, ...] = ()
+    prepare: Callable[[], Awaitable[None]] = _nothing
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
+
+
+def units(layout: Layout) -> tuple[Unit, ...]:
+    """All processes, in the order in which they are shown."""
+    served = [workload for workload in topology.WORKLOADS if workload.serves]
+    made = [*_boxes(layout)]
+    for workload in served:
+        made += [_service(layout, workload), _sidecar(layout, workload)]
+    return (*made, _gateway(layout, served))
+
+
+def _boxes(layout: Layout) -> tuple[Unit, ...]:
+    return (_postgres(layout), _valkey(layout), _nats(layout), _mail(layout))
+
+
+def _what(name: str) -> str:
+    return next(box.what for box in topology.BOXES if box.name == name)
+
+
+def _needing(box: str) -> list[str]:
+    return [workload.name for workload in topology.WORKLOADS if box in workload.needs]
+
+
+def _postgres(layout: Layout) -> Unit:
+    data, sockets = layout.data / "postgres", layout.postgres_socket
+    password = layout.secret("stack", "postgres")
+
+    async def prepare() -> None:
+        if not data.exists():
+            await asyncio.to_thread(boxes.create_postgres, data, password)
+        boxes.check_postgres(data)
+        sockets.mkdir(mode=0o700, exist_ok=True)
+        account.give(sockets, account.UID)
+
+    provisioned = False
+
+    async def ready() -> None:
+        nonlocal provisioned
+        await boxes.postgres_ready(sockets, password)
+        if not provisioned:
+            roles = {name: layout.secret(name, "postgres") for name in _needing("postgres")}
+            await boxes.provision_postgres(sockets, password, roles)
+            provisioned = True
+
+    return Unit(
+        "postgres",
+        _what("postgres"),
+        lambda: boxes.postgres_command(data, sockets),
+        ready,
+        str(sockets),
+        prepare=prepare,
+        # Fast shutdown: TERM would wait for every connection to leave by itself.
+        stop_signal="SIGINT",
+    )
+
+
+def _valkey(layout: Layout) -> Unit:
+    socket = layout.run / "valkey.sock"
+    passwords = {name: layout.secret(name, "valkey") for name in ("stack", *_needing("valkey"))}
+    return Unit(
+        "valkey",
+        _what("valkey"),
+        lambda: boxes.valkey_command(boxes.configure_valkey(layout.folder("valkey"), socket, passwords)),
+        lambda: boxes.valkey_ready(socket, passwords["stack"]),
+        str(socket),
+    )
+
+
+def _nats(layout: Layout) -> Unit:
+    port = layout.ports["nats"]
+    passwords = {name: layout.secret(name, "nats") for name in (streams.ADMINISTRATOR, *_needing("nats"))}
+    return Unit(
+        "nats",
+        _what("nats"),
+        lambda: boxes.nats_command(boxes.configure_nats(layout.folder("nats"), port, contract(), passwords)),
+        lambda: boxes.nats_ready(port, passwords[streams.ADMINISTRATOR], contract()),
+        f"127.0.0.1:{port}",
+    )
+
+
+def _mail(layout: Layout) -> Unit:
+    port = layout.ports["mail"]
+    return Unit(
+        "mail",
+        _what("mail"),
+        lambda: boxes.mail_command(layout.folder("mail"), port),
+        lambda: boxes.mail_ready(port),
+        f"127.0.0.1:{port}",
+    )
+
+
+def _service(layout: Layout, workload: Workload) -> Unit:
+    name = workload.name
+    socket = layout.run / f"{name}.sock"
+
+    async def prepare() -> None:
+        if "postgres" in workload.needs:
+            login = layout.secret(name, "postgres")
+            dsn = migrations.dsn(name, login, str(layout.postgres_socket), 5432, "tulle")
+            await asyncio.to_thread(migrations.migrate, dsn, name)
+        for key in workload.keys:
+            layout.secret(name, key)
+        socket.unlink(missing_ok=True)
+
+    return Unit(
+        name,
+        workload.what,
+        lambda: [sys.executable, "-m", workload.module],
+        lambda: health.check(socket),
+        str(socket),
+        # Its sidecar first: that is where the secret is made which both must know.
+        after=(*workload.needs, sidecar_name(name)),
+        prepare=prepare,
+        environment=_environment(layout, workload),
+    )
+
+
+def _environment(layout: Layout, workload: Workload) -> Mapping[str, str]:
+    return {
+        "TULLE_WORKLOAD": workload.name,
+        "TULLE_RUN_DIR": str(layout.run),
+        "TULLE_STATE_DIR": str(layout.folder("state", workload.name)),
+        "TULLE_SECRETS_DIR": str(layout.folder("secrets", workload.name)),
+        "TULLE_POSTGRES_HOST": str(layout.postgres_socket),
+        "TULLE_NATS_URL": f"nats://127.0.0.1:{layout.ports['nats']}",
+        "TULLE_VALKEY_URL": f"unix://{layout.run / 'valkey.sock'}?db=0",
+        "TULLE_SMTP_PORT": str(layout.ports["mail"]),
+        "TULLE_PUBLIC_URL": layout.public_url,
+        "TULLE_LOG_LEVEL": layout.settings.log_level,
+        "TULLE_TRACE_RATIO": str(layout.settings.trace_ratio),
+    }
+
+
+def sidecar_name(workload: str) -> str:
+    """The name of a workload's sidecar among the units."""
+    return f"{workload}.sidecar"
+
+
+def _sidecar(layout: Layout, workload: Workload) -> Unit:
+    name = workload.name
+    admin = Path(layout.addresses.admin_socket(name))
+
+    async def prepare() -> None:
+        layout.secret(name, "sidecar")
+        _envoy_files(layout, name)
+
+    return Unit(
+        sidecar_name(name),
+        f"sidecar of {name}",
+        lambda: envoys.command(name, layout.addresses),
+        lambda: envoy_ready(admin),
+        f"127.0.0.1:{layout.ports[name]} (mTLS)",
+        prepare=prepare,
+    )
+
+
+def _gateway(layout: Layout, served: list[Workload]) -> Unit:
+    admin = Path(layout.addresses.admin_socket("gateway"))
+    settings = layout.settings
+
+    async def prepare() -> None:
+        _envoy_files(layout, "gateway")
+
+    return Unit(
+        "gateway",
+        topology.WORKLOAD["gateway"].what,
+        lambda: envoys.command("gateway", layout.addresses),
+        lambda: envoy_ready(admin),
+        f"http://127.0.0.1:{settings.http_port}  https://127.0.0.1:{settings.https_port}",
+        # The key set is fetched once at the start: auth answers by then.
+        after=tuple(name for workload in served for name in (workload.name, sidecar_name(workload.name))),
+        prepare=prepare,
+    )
+
+
+def _envoy_files(layout: Layout, workload: str) -> None:
+    layout.folder("envoy")
+    for path, text in envoys.files(workload, contract(), layout.addresses).items():
+        write_private(Path(path), text)
+
+
+def certify(layout: Layout, authority: ca.Authority) -> None:
+    """Issue every certificate that is missing or past half of its life."""
+    certs = layout.folder("certs")
+    for folder, names, uri in _identities():
+        if ca.due(authority, certs / folder):
+            ca.issue(authority, certs / folder, names, uri)
+
+
+def _identities() -> list[tuple[str, tuple[str, ...], str]]:
+    workloads = [(w.name, (w.name,), topology.spiffe_id(w.name)) for w in topology.WORKLOADS]
+    return [*workloads, (EDGE, ("localhost", "127.0.0.1", "::1"), "")]
+
+
+async def envoy_ready(admin: Path) -> None:
+    """Raises: OSError, ValueError unless the Envoy behind this admin socket serves."""
+    async with asyncio.timeout(2):
+        reader, writer = await asyncio.open_unix_connection(str(admin))
+        try:
+            writer.write(b"GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+            answer = await reader.read()
+        finally:
+            writer.close()
+    if b" 200 " not in answer.split(b"\r\n", 1)[0]:
+        raise ValueError("not serving yet")
