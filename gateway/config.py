@@ -13,14 +13,13 @@ from mesh import envoy
 from mesh.contract import REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.sidecar import GATEWAY, transcoder
+from mesh.tokens import AUDIENCE, LEEWAY
 from services import topology
 
 EDGE = "edge"
 """Name of the certificate of the TLS listener."""
-AUDIENCE = "tulle"
-LEEWAY = 5
-"""Seconds by which clocks may differ; the services allow the same."""
 TOKEN_LIFE = 300
+"""Seconds that an access token may still have to live."""
 TOKENS = 4096
 """Verified tokens that are remembered."""
 AUTH = "auth"

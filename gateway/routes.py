@@ -10,7 +10,8 @@ from gateway import limits
 from mesh import envoy
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Config
-from mesh.sidecar import CLIENT_ADDRESS, GATEWAY, KEYS
+from mesh.identity import ADDRESS
+from mesh.sidecar import GATEWAY, KEYS
 from services import topology
 
 TABLE = "edge"
@@ -44,7 +45,7 @@ def _table(contract: Contract) -> Config:
     return {
         "name": TABLE,
         "virtual_hosts": [host],
-        "request_headers_to_add": [_header(CLIENT_ADDRESS, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
+        "request_headers_to_add": [_header(ADDRESS, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
         # The client's address travels in the header above, for the services alone.
         "request_headers_to_remove": ["x-forwarded-for"],
         "response_headers_to_add": [_header("x-content-type-options", "nosniff")],

@@ -44,6 +44,8 @@ EJECT_AFTER = 5
 MAX_EJECTED = 50
 """Percent of a workload's replicas that may be out at once: of two only one, of one none."""
 KEEPALIVE = 30.0
+CONNECTION_LIFE = 3600.0
+"""A connection inside the mesh is made anew after an hour, since certificates are looked at only then."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,9 @@ def mesh_manager(name: str, filters: list[Config], route_config: Config, **field
         generate_request_id=False,
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
+        common_http_protocol_options={"max_connection_duration": seconds(CONNECTION_LIFE)},
         request_headers_timeout="10s",
+        # A stream's life is its route's timeout.
         stream_idle_timeout="0s",
         access_log=[failures_log(name)],
         early_header_mutation_extensions=[forget("x-envoy-")],

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping
 from mesh import envoy
 from mesh.contract import Contract, Method
 from mesh.envoy import Addresses, Config
+from mesh.identity import ADDRESS, SECRET
 from services import topology
 
-CLIENT_ADDRESS = "x-tulle-client-address"
-SIDECAR_SECRET = "x-tulle-sidecar"  # noqa: S105 (the header's name)
 HEALTH = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch")
 REFLECTION = (
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -107,7 +106,7 @@ def _proof() -> Config:
     credential = envoy.typed(
         "envoy.extensions.http.injected_credentials.generic.v3.Generic",
         credential={"name": "sidecar"},
-        header=SIDECAR_SECRET,
+        header=SECRET,
     )
     return envoy.http_filter(
         "envoy.filters.http.credential_injector",
@@ -143,14 +142,14 @@ def transcoder(addresses: Addresses, services: Iterable[str]) -> Config:
 
 def _inbound_routes(workload: str, contract: Contract) -> Config:
     routes = [route for method in served(workload, contract) for route in _method_routes(method)]
-    routes += [_route(path, WATCH_LIFE, "service", drop=(CLIENT_ADDRESS,)) for path in HEALTH + REFLECTION]
+    routes += [_route(path, WATCH_LIFE, "service", drop=(ADDRESS,)) for path in HEALTH + REFLECTION]
     return _table("inbound", routes)
 
 
 def _method_routes(method: Method) -> list[Config]:
     """The gateway knows the client's address; what anybody else says about it is dropped."""
     timeout = method.deadline + envoy.INBOUND_MARGIN
-    others = _route(method.path, timeout, "service", drop=(CLIENT_ADDRESS,))
+    others = _route(method.path, timeout, "service", drop=(ADDRESS,))
     if GATEWAY not in method.callers:
         return [others]
     edge = _route(method.path, timeout, "service")
