@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gateway import fields, limits, replies, routes
 from gateway.limits import JWT
-from mesh import envoy
+from mesh import certificates, envoy, upstreams
 from mesh.contract import REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.sidecar import GATEWAY, transcoder
@@ -36,13 +36,13 @@ def gateway(contract: Contract, addresses: Addresses) -> Config:
         _listener("https", addresses.host, addresses.https_port, secure),
     ]
     callees = topology.WORKLOAD[GATEWAY].calls
-    clusters = [envoy.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
+    clusters = [upstreams.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
     clusters.append({"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}})
     return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, heap_mb=256, connections=4096)
 
 
 def _tls(addresses: Addresses) -> Config:
-    return envoy.server_tls(envoy.identity(EDGE, addresses, "h2", "http/1.1"))
+    return certificates.server_tls(certificates.identity(EDGE, addresses, "h2", "http/1.1"))
 
 
 def _listener(name: str, host: str, port: int, chain: Config) -> Config:

@@ -7,7 +7,7 @@ it, and with it each bucket of its rate limits.
 from __future__ import annotations
 
 from gateway import limits
-from mesh import envoy
+from mesh import envoy, upstreams
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Config
 from mesh.identity import ADDRESS
@@ -66,7 +66,7 @@ def _route(method: Method) -> Config:
     action = {
         "cluster": topology.owner(method.service).name,
         "timeout": envoy.seconds(method.deadline + envoy.EDGE_MARGIN),
-        **envoy.retry(method),
+        **upstreams.retry(method),
     }
     route = {
         "name": method.path,

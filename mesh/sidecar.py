@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from mesh import envoy
+from mesh import certificates, envoy, upstreams
 from mesh.contract import Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS, SECRET
@@ -32,10 +32,10 @@ def sidecar(workload: str, contract: Contract, addresses: Addresses) -> Config:
     """The whole configuration of the workload's sidecar."""
     entry = topology.WORKLOAD[workload]
     listeners = [_inbound(workload, contract, addresses)]
-    clusters = [envoy.service_cluster(workload, addresses)]
+    clusters = [upstreams.service_cluster(workload, addresses)]
     if entry.calls:
         listeners.append(_outbound(workload, contract, addresses))
-        clusters += [envoy.workload_cluster(workload, callee, addresses) for callee in entry.calls]
+        clusters += [upstreams.workload_cluster(workload, callee, addresses) for callee in entry.calls]
     config = envoy.bootstrap(workload, addresses, listeners, clusters, heap_mb=128, connections=1024)
     config["static_resources"]["secrets"] = [_secret(workload, addresses)]
     return config
@@ -72,7 +72,7 @@ def _inbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
     )
-    tls = envoy.server_tls(envoy.mutual(workload, addresses, paths), require_client_certificate=True)
+    tls = certificates.server_tls(certificates.mutual(workload, addresses, paths), require_client_certificate=True)
     address = envoy.tcp(addresses.host, addresses.ports[workload])
     return _listener("inbound", address, {"filters": [manager], "transport_socket": tls})
 
@@ -174,7 +174,7 @@ def _outbound(workload: str, contract: Contract, addresses: Addresses) -> Config
 
 def _call(callee: str, method: Method) -> Config:
     route = _route(method.path, method.deadline + envoy.OUTBOUND_MARGIN, callee)
-    route["route"] |= envoy.retry(method)
+    route["route"] |= upstreams.retry(method)
     return route
 
 

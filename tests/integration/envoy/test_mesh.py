@@ -19,7 +19,7 @@ import pytest
 
 from infra import ca
 from mesh.contract import contract
-from mesh.envoy import RETRIES
+from mesh.upstreams import RETRIES
 from services import topology
 from tests.integration.envoy.rig import (
     BATCH_GET,

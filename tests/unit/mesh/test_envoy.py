@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import yaml
 
-from mesh import envoy
+from mesh import certificates, envoy
 from mesh.envoy import Addresses
 
 
@@ -31,7 +31,7 @@ def test_each_sidecar_has_a_port_of_its_own() -> None:
 
 def test_certificates_are_watched_where_they_are_swapped() -> None:
     """The watched folder holds the link `current`, and every file is read through it."""
-    for config in envoy.sds("users", Addresses(certs_dir="/c")).values():
+    for config in certificates.sds("users", Addresses(certs_dir="/c")).values():
         text = envoy.dump(config)
         assert "path: /c/users\n" in text
         assert "filename: /c/users/current/" in text

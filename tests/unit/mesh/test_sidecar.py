@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mesh import envoy
+from mesh import certificates, envoy, upstreams
 from mesh.contract import contract
 from mesh.envoy import Addresses
 from mesh.sidecar import HEALTH, REFLECTION, allowed, sidecar
@@ -69,7 +69,7 @@ def test_outbound_repeats_only_what_is_safe() -> None:
         assert ("retry_policy" in route["route"]) == safe
     for cluster in config["static_resources"]["clusters"]:
         budget = cluster["circuit_breakers"]["thresholds"][0]["retry_budget"]
-        assert budget["budget_percent"]["value"] == envoy.RETRY_BUDGET
+        assert budget["budget_percent"]["value"] == upstreams.RETRY_BUDGET
 
 
 def test_each_hop_waits_a_little_longer() -> None:
@@ -79,5 +79,5 @@ def test_each_hop_waits_a_little_longer() -> None:
 
 def test_tls_is_1_3_on_both_sides() -> None:
     """Envoy as a client offers 1.2 unless told otherwise."""
-    for side in (envoy.mutual("users", Addresses(), ["auth"]), envoy.identity("edge", Addresses())):
+    for side in (certificates.mutual("users", Addresses(), ["auth"]), certificates.identity("edge", Addresses())):
         assert set(side["tls_params"].values()) == {"TLSv1_3"}
