@@ -25,9 +25,6 @@ from services.users.events import subscriptions
 from services.users.servicer import UsersServicer
 from services.users.store import PostgresStore
 
-SECRETS = ("page-key",)
-"""Files in `secrets_dir` beyond those that every service has."""
-
 
 class Settings(ServiceSettings):
     """What users needs: nothing of its own."""

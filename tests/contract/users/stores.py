@@ -16,7 +16,9 @@ Announced: TypeAlias = tuple[str, str, str, int]
 class Kept(Protocol):
     """A store under test."""
 
-    store: Store
+    @property
+    def store(self) -> Store:
+        """The store."""
 
     async def announced(self) -> list[Announced]:
         """What was announced so far, in any order."""

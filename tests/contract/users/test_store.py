@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -40,13 +41,13 @@ async def create(kept: Kept, *user_ids: UserId) -> None:
         await kept.store.create(profile(user_id), preferences(user_id))
 
 
-async def save(kept: Kept, old: Profile, **values: str) -> Profile:
+async def save(kept: Kept, old: Profile, **values: Any) -> Profile:
     new = replace(old, **values, version=old.version + 1, update_time=LATER)
     await kept.store.save_profile(new, ProfileUpdated.of(by(old.user_id), old, new))
     return new
 
 
-async def save_preferences(kept: Kept, old: Preferences, **values: object) -> Preferences:
+async def save_preferences(kept: Kept, old: Preferences, **values: Any) -> Preferences:
     new = replace(old, **values, version=old.version + 1, update_time=LATER)
     await kept.store.save_preferences(new, PreferencesUpdated.of(by(old.user_id), old, new))
     return new
