@@ -88,10 +88,12 @@ PULL_HEARTBEAT = limit(
 CONSUMER_LANES = limit("CONSUMER_LANES", 4, "", "Handlers at once in a process: half of its database connections.")
 PARKED_LANES = limit("PARKED_LANES", 2, "", "Retries at once: one slow poison message does not stop the others.")
 ACK_PENDING = limit("ACK_PENDING", 256, "messages", "Delivered and not yet acknowledged, for each consumer.")
-ACK_WAIT = limit("ACK_WAIT", 30.0, "s", "Then the broker delivers again; longer than a handler, as in RELIABILITY 9.")
-HANDLER_TIMEOUT = limit("HANDLER_TIMEOUT", 10.0, "s", "Of one event's handler; an event is small work.")
+ACK_WAIT = limit(
+    "ACK_WAIT", 10.0, "s", "Then the broker delivers again: how long what a dead process had taken waits at most."
+)
+HANDLER_TIMEOUT = limit("HANDLER_TIMEOUT", 5.0, "s", "Of one event's handler, which is small work; under ACK_WAIT.")
 EARLY_DELIVERIES = limit(
-    "EARLY_DELIVERIES", 20, "", "Times that an event waits for its predecessor, some 2 min: four times ACK_WAIT."
+    "EARLY_DELIVERIES", 20, "", "Times that an event waits for its predecessor, some 2 min: twelve times ACK_WAIT."
 )
 EARLY_PAUSE_LONGEST = limit("EARLY_PAUSE_LONGEST", 8.0, "s", "Between such deliveries; they begin at a quarter second.")
 PARKED_ATTEMPTS = limit(

@@ -9,7 +9,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import nats
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -123,18 +122,27 @@ class Bus:
             if task.done():
                 await task
         finally:
-            for each in (task, lost):
-                each.cancel()
-            await asyncio.gather(task, lost, return_exceptions=True)
+            await asyncio.gather(_end(task), _end(lost))
 
     async def _lost(self, client: Client) -> None:
         async with self._changed:
             await self._changed.wait_for(lambda: self._client is not client)
 
 
+async def _end(task: asyncio.Future[None]) -> None:
+    """Cancel a task until it is done: in Python 3.11 asyncio.wait_for, which nats-py uses, can lose a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
+    if not task.cancelled():
+        task.exception()
+
+
 async def connect(url: str, user: str, password: str, **callbacks: Any) -> Client:
     """A client that is closed when its connection is lost. Raises: OSError, nats.errors.Error, at once."""
-    return await nats.connect(
+    client = Client()
+    callbacks.setdefault("error_cb", _ignore)
+    await client.connect(
         url,
         user=user,
         password=password,
@@ -142,12 +150,17 @@ async def connect(url: str, user: str, password: str, **callbacks: Any) -> Clien
         inbox_prefix=streams.inbox(user),
         allow_reconnect=False,
         max_reconnect_attempts=1,  # these two hold for the first connection too
-        reconnect_time_wait=limits.NATS_PAUSE,
-        connect_timeout=limits.CONNECT_TIMEOUT,
-        ping_interval=limits.NATS_PING,
+        reconnect_time_wait=limits.NATS_PAUSE,  # type: ignore[arg-type]  # it is only slept
+        connect_timeout=round(limits.CONNECT_TIMEOUT),
+        ping_interval=round(limits.NATS_PING),
         max_outstanding_pings=2,
         **callbacks,
     )
+    return client
+
+
+async def _ignore(error: Exception) -> None:
+    """Instead of the library's own callback, which prints a trace for each failed attempt to connect."""
 
 
 @contextlib.asynccontextmanager
@@ -158,8 +171,10 @@ async def open_bus(settings: ServiceSettings) -> AsyncIterator[Bus]:
     try:
         yield bus
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
+        # Once is not enough: a client that is just connecting may swallow a cancellation.
+        while not keeper.done():
+            keeper.cancel()
+            await asyncio.wait({keeper}, timeout=0.1)
 
 
 async def provision(url: str, password: str, contract: Contract) -> None:

@@ -24,7 +24,7 @@ from infra import limits
 from infra.events import streams
 from infra.events.bus import Bus
 from infra.events.pull import pull
-from infra.events.received import Handler, Received, Subscriptions, Unreadable, decode, previous, received
+from infra.events.received import Handler, Received, Subscriptions, Unreadable, decode, previous, received, verified
 from infra.postgres import COLLISIONS, Connection, Database, queries
 from mesh import model
 from mesh.contract import Contract, contract
@@ -116,10 +116,7 @@ class Consumer:
 
     def _readable(self, message: Msg) -> event_pb2.Event:
         event = decode(message.data)
-        known = self._events.get(event.type)
-        if known is None or known.subject != message.subject or known.domain != event.source:
-            raise Unreadable(f"{event.type} from {event.source} on {message.subject}")
-        return event
+        return verified(event, self._events.get(event.type), message)
 
     async def _effect(self, event: event_pb2.Event, message: Msg) -> None:
         before = previous(message.headers, self._workload)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from infra import limits
 
@@ -22,11 +21,13 @@ class ConsumerLost(Exception):
 async def pull(client: Client, stream: str, durable: str) -> AsyncIterator[Msg]:
     """All messages of a consumer, each at most ACK_PENDING ahead of its acknowledgement. Raises: ConsumerLost."""
     inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox)
+    # Not the library's next_msg: it can lose a cancellation (asyncio.wait_for in Python 3.11).
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await client.subscribe(inbox, cb=arrived.put)
     try:
         while True:
             await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", _request(), reply=inbox)
-            async for message in _answers(subscription):
+            async for message in _answers(arrived):
                 yield message
     finally:
         if not client.is_closed:
@@ -42,19 +43,22 @@ def _request() -> bytes:
     return json.dumps(wanted).encode()
 
 
-async def _answers(subscription: Subscription) -> AsyncIterator[Msg]:
+async def _answers(arrived: asyncio.Queue[Msg]) -> AsyncIterator[Msg]:
     """Messages until the request is used up."""
     left = limits.PULL_BATCH
     while left:
         try:
-            message = await subscription.next_msg(timeout=2.5 * limits.PULL_HEARTBEAT)
-        except (TimeoutError, nats.errors.TimeoutError) as error:
+            async with asyncio.timeout(2.5 * limits.PULL_HEARTBEAT):
+                message = await arrived.get()
+        except TimeoutError as error:
             raise ConsumerLost("no heartbeat") from error
-        status = "" if message.data else (message.headers or {}).get("Status", "")
-        if not status:
+        # A message that is stored in the stream has a place to be acknowledged, whatever its headers say.
+        if message.reply.startswith("$JS.ACK."):
             left -= 1
             yield message
-        elif status in _ENDED:
+            continue
+        status = (message.headers or {}).get("Status", "")
+        if status in _ENDED:
             return
         elif status != "100":
             raise ConsumerLost(f"{status} {(message.headers or {}).get('Description', '')}")

@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
+from nats.aio.msg import Msg
 from tulle.event.v1 import event_pb2
 
+from infra.events import streams
 from mesh import model
+from mesh.contract import Event
 
 PREVIOUS = "Tulle-Previous"
 """Header: for each consuming workload the place of the aggregate's last event before this one that
@@ -46,7 +49,8 @@ class Received:
 
 
 Handler: TypeAlias = Callable[[Received], Awaitable[None]]
-Subscriptions: TypeAlias = Mapping[type[Message], Handler]
+Subscriptions: TypeAlias = Mapping[Any, Handler]
+"""By the class of the event's message. (A mapping's key type is invariant, so `type[Message]` would fit none.)"""
 
 
 def decode(data: bytes) -> event_pb2.Event:
@@ -57,6 +61,19 @@ def decode(data: bytes) -> event_pb2.Event:
         raise Unreadable(f"no envelope: {error}") from error
     if not (event.event_id and event.type and event.source and event.aggregate_id and event.aggregate_seq):
         raise Unreadable("an envelope without id, type, source, aggregate or place")
+    return event
+
+
+def verified(event: event_pb2.Event, known: Event | None, message: Msg) -> event_pb2.Event:
+    """The event, if its source was permitted to publish it. Raises: Unreadable.
+
+    The broker checks the subject of a publish, but not the subject at which it is asked to reply: any
+    workload can have an acknowledgement, or a message that it may consume, written into another's stream.
+    The one is no envelope, the other keeps the subject under which it was published.
+    """
+    found = (message.subject, event.source, message.metadata.stream)
+    if known is None or found != (known.subject, known.domain, streams.stream(known.domain)):
+        raise Unreadable(f"{event.type} from {found[1]} on {found[0]} in {found[2]}")
     return event
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import nats.errors
 import pytest
+from nats.aio.client import Client
+from nats.js import api
+from tulle.event.v1 import event_pb2
 
 from infra import limits
+from infra.events import streams
 from infra.events.bus import Bus, connect, last_sequence, open_bus, provision
 from infra.events.consumer import Consumer
+from infra.events.operations import dead_letters
 from infra.events.relay import Relay
 from infra.postgres import Database
 from mesh import model
@@ -82,6 +88,34 @@ async def test_setting_up_twice_changes_nothing(site: Site, auth: Database) -> N
     await client.close()
 
 
+async def test_what_comes_by_a_reply_has_no_effect(site: Site, auth: Database, users: Database) -> None:
+    """The broker replies wherever it is asked to, also into another's stream: no such message is an event."""
+    forged = event_pb2.Event(
+        event_id="event_1", type="tulle.auth.v1.AccountCreated", source="auth", aggregate_id="a", aggregate_seq=1
+    ).SerializeToString()
+    # The administrator stands for a workload that consumes its own events and has been taken over.
+    client = await connect(site.nats.url, streams.ADMINISTRATOR, PASSWORD)
+    await client.jetstream().add_consumer("TULLE_USERS", durable_name="own", ack_policy=api.AckPolicy.NONE)
+    victim = "tulle.auth.account_created"
+    await client.publish("tulle.users.profile_updated", forged, reply=victim)  # its acknowledgement
+    await eventually(lambda: _has_had(client, "TULLE_AUTH", 1))
+    pull = "$JS.API.CONSUMER.MSG.NEXT.TULLE_USERS.own"
+    await client.publish(pull, b'{"batch":1,"no_wait":true}', reply=victim)  # the event
+    await eventually(lambda: _has_had(client, "TULLE_AUTH", 2))
+    await client.publish(pull, b'{"batch":1,"no_wait":true}', reply=victim)  # a status: there are no more
+    await eventually(lambda: _has_had(client, "TULLE_AUTH", 3))
+    await client.close()
+    await happen(auth, "good", 1)
+    async with (
+        site.open_bus("auth") as out,
+        site.open_bus("users") as into,
+        running(Relay(auth, out, "auth").run, Consumer(users, into, "users", noting(users)).run),
+    ):
+        await eventually(lambda: _reached(users, 1))
+        await eventually(lambda: _buried(users, 2))  # the event kept its subject and does not arrive at all
+    assert await effects(users) == [("good", 1)]
+
+
 @pytest.fixture
 async def delivering(site: Site, auth: Database, users: Database) -> AsyncIterator[Relay]:
     """Relay and consumer at work."""
@@ -95,26 +129,24 @@ async def delivering(site: Site, auth: Database, users: Database) -> AsyncIterat
 
 
 async def test_a_killed_broker_is_found_again(
-    site: Site, auth: Database, users: Database, delivering: Relay
+    site: Site, auth: Database, users: Database, delivering: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Commits go on while the broker is dead; with its return everything arrives, once and in order."""
+    monkeypatch.setattr(limits, "ACK_WAIT", 1.0)
+    await provision(site.nats.url, PASSWORD, contract())
     seqs = iter(range(1, 1000))
-    made = 0
-    for _ in range(3):
+    for made in (20, 40, 60):
         for _ in range(10):
             await happen(auth, "a", next(seqs))
         site.nats.kill()
         for _ in range(10):
             await happen(auth, "a", next(seqs))
         await site.nats.start()
-        made += 20
-        await eventually(lambda made=made: _reached(users, made), seconds=15)
-    assert histories(await effects(users)) == {"a": list(range(1, made + 1))}
+        await eventually(partial(_reached, users, made), seconds=15)
+    assert histories(await effects(users)) == {"a": list(range(1, 61))}
 
 
-async def test_a_lost_store_is_filled_again_from_the_outbox(
-    site: Site, auth: Database, users: Database
-) -> None:
+async def test_a_lost_store_is_filled_again_from_the_outbox(site: Site, auth: Database, users: Database) -> None:
     """Events that only the broker's lost disk held are published again; those consumed before have no second effect."""
     async with AsyncExitStack() as stack:
         out = await stack.enter_async_context(site.open_bus("auth"))
@@ -193,6 +225,14 @@ async def _told(site: Site, workload: str, act: object) -> str:
 
 async def _reached(database: Database, number: int) -> bool:
     return len(await effects(database)) >= number
+
+
+async def _has_had(client: Client, stream: str, number: int) -> bool:
+    return await last_sequence(client, stream) >= number
+
+
+async def _buried(database: Database, number: int) -> bool:
+    return len(await dead_letters(database)) == number
 
 
 async def _all_published(database: Database) -> bool:

@@ -17,8 +17,9 @@ from infra.postgres import Database
 from tests.integration.events.story import ORGANISATION, AccountCreated, effects, histories, noting
 
 COLUMNS = (
-    "event_id type schema_version resource aggregate_id organisation_id actor causation_id traceparent time payload"
-).split()
+    *("event_id", "type", "schema_version", "resource", "aggregate_id", "organisation_id", "actor"),
+    *("causation_id", "traceparent", "time", "payload"),
+)
 
 
 @dataclass
