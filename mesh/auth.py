@@ -12,8 +12,13 @@ from tulle.policy.v1 import policy_pb2
 
 from infra.settings import ServiceSettings
 from mesh.channel import Channel
-from mesh.model import Unauthenticated, User, require
-from mesh.tokens import Keys, TokenVerifier
+from mesh.jwks import Keys
+from mesh.model import Unauthenticated, User
+from mesh.tokens import TokenVerifier
+
+
+class SessionEnded(Unauthenticated):
+    """The session has ended; log in again."""
 
 
 def token_verifier(channel: Channel, settings: ServiceSettings) -> TokenVerifier:
@@ -33,9 +38,15 @@ class Sessions:
         self._stub: Any = channel.stub(AccountsServiceStub)
 
     async def check(self, user: User) -> User:
-        """The user with the roles held now. Raises: Unauthenticated if the session has ended; Unavailable."""
-        session = await self._stub.CheckSession(pb.CheckSessionRequest(session_id=user.session_id))
-        require(session.user_id == user.user_id, Unauthenticated)
+        """The user with the roles held now. Raises: SessionEnded; Unavailable."""
+        try:
+            session = await self._stub.CheckSession(pb.CheckSessionRequest(session_id=user.session_id))
+        except Unauthenticated as error:
+            if error.reason != SessionEnded.reason:
+                raise
+            raise SessionEnded from error
+        if session.user_id != user.user_id:
+            raise SessionEnded
         return replace(user, roles=frozenset(map(_role, session.roles)))
 
 

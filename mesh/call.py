@@ -1,14 +1,18 @@
-"""A call as servicers see it: ours and frozen, whatever transport carried it."""
+"""A call as steps and servicers see it: ours and frozen, whatever transport carried it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from mesh.contract import Method
 from mesh.model import EMPTY, Caller
+
+Send = Callable[[bytes], Awaitable[None]]
+"""Sends one reply of a stream; waits while the other end does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,24 @@ class Peer:
 
     workload: str
     address: str = ""
+
+
+STRANGER = Peer("")
+"""Who proved nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A call as a transport hands it over.
+
+    `metadata`: keys in lower case; one that was said twice is left out. `timeout`: seconds that the
+    client gives, None for no limit. `send`: takes the replies of a stream.
+    """
+
+    peer: Peer
+    metadata: Mapping[str, str]
+    timeout: float | None = None
+    send: Send | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +52,17 @@ class Call:
     token: str = field(default="", repr=False)
     expires: float = float("inf")
     """When the end user's token runs out, Unix time: a stream ends then."""
+    send: Send | None = field(default=None, repr=False)
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
         return self.deadline - time.monotonic()
 
+
+Proceed = Callable[[Any, Call], Awaitable[bytes]]
+"""The rest of the pipeline: from a request (bytes until it is decoded) to the answer's bytes, empty for a stream."""
+Step = Callable[[Method, Proceed], Proceed]
+"""Puts something around the rest of the pipeline of one method, when handlers are collected."""
 
 current: ContextVar[Call | None] = ContextVar("call", default=None)
 """The call that this task serves: stubs pass its deadline, token, request id and trace on."""

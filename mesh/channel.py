@@ -7,39 +7,57 @@ profile = await users.GetProfile(GetProfileRequest(user_id=user_id))
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from mesh import errors, model
-from mesh.call import Call, current
+from mesh import errors, limits, model, trace
+from mesh.call import current
 from mesh.contract import NONE, Contract, Method, contract
 
 Stub = TypeVar("Stub")
-UNSAID = 5.0
+STATUS_DETAILS = "grpc-status-details-bin"
+_OPTIONS = (
+    ("grpc.default_authority", "mesh"),
+    ("grpc.max_receive_message_length", limits.MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", int(limits.KEEPALIVE * 1000)),
+    ("grpc.keepalive_timeout_ms", int(limits.KEEPALIVE_WAIT * 1000)),
+    # The default waits up to two minutes before it looks again whether the sidecar is back.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", int(limits.RECONNECT_LONGEST * 1000)),
+    # Retries happen in one place: the sidecar, within its budget.
+    ("grpc.enable_retries", 0),
+)
 
 
 class Channel:
-    """The way to all other services, through our own sidecar. Stubs raise the classes of mesh.model."""
+    """The way to all other services, through our own sidecar. Stubs raise the classes of mesh.model.
+
+    A call takes at most the contract's deadline, the rest of the call that we serve, and `timeout`.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, of: Contract | None = None) -> None:
         self._channel, self._contract = channel, of or contract()
 
-    def stub(self, kind: Callable[[Any], Stub]) -> Stub:
-        """A typed stub, such as `UsersServiceStub`."""
-        return kind(self)
+    def stub(self, kind: Callable[[grpc.aio.Channel], Stub]) -> Stub:
+        """A typed stub, of the class `UsersServiceStub` and the like."""
+        return kind(cast(grpc.aio.Channel, self))
 
     def unary_unary(self, path: str, request_serializer: Any, response_deserializer: Any, **named: Any) -> Any:
         """For stubs: a callable for a unary method."""
         method = self._contract.method(path)
         callable_ = self._channel.unary_unary(path, request_serializer, response_deserializer)
 
-        async def call(request: Any, timeout: float | None = None) -> Any:
+        async def call(request: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 (as stubs have it)
+            seconds = _timeout(method, timeout)
             try:
-                return await callable_(request, timeout=_timeout(method, timeout), metadata=_metadata(method))
+                return await callable_(request, timeout=seconds, metadata=_metadata(method))
             except grpc.aio.AioRpcError as error:
                 raise decoded(error) from None
 
@@ -50,12 +68,15 @@ class Channel:
         method = self._contract.method(path)
         callable_ = self._channel.unary_stream(path, request_serializer, response_deserializer)
 
-        async def call(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
+        async def call(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ASYNC109 (as stubs have it)
+            stream = callable_(request, timeout=_timeout(method, timeout), metadata=_metadata(method))
             try:
-                async for reply in callable_(request, timeout=_timeout(method, timeout), metadata=_metadata(method)):
+                async for reply in stream:
                     yield reply
             except grpc.aio.AioRpcError as error:
                 raise decoded(error) from None
+            finally:
+                stream.cancel()
 
         return call
 
@@ -63,40 +84,38 @@ class Channel:
 @contextlib.asynccontextmanager
 async def open_channel(outbound: Path) -> AsyncIterator[Channel]:
     """The channel through the sidecar's socket `outbound`."""
-    options = (("grpc.default_authority", "mesh"), ("grpc.keepalive_time_ms", 60_000))
-    async with grpc.aio.insecure_channel(f"unix:{outbound}", options=options) as channel:
-        yield Channel(channel)
-
-
-@contextlib.asynccontextmanager
-async def open_mutual(
-    target: str, workload: str, authority: bytes, key: bytes, certificate: bytes
-) -> AsyncIterator[Channel]:
-    """The channel to the sidecar of `workload` at `target`, for callers without a sidecar of their own (PEM)."""
-    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
-    options = (("grpc.ssl_target_name_override", workload),)
-    async with grpc.aio.secure_channel(target, credentials, options) as channel:
+    async with grpc.aio.insecure_channel(f"unix:{outbound}", options=_OPTIONS) as channel:
         yield Channel(channel)
 
 
 def _timeout(method: Method, asked: float | None) -> float:
+    """Raises: DeadlineExceeded if the call that we serve has no time left."""
     call = current.get()
-    limits = [method.deadline, *([asked] if asked is not None else []), *([call.remaining()] if call else [])]
-    return max(0.0, min(limits))
+    limit = min(method.deadline, *([] if asked is None else [asked]), *([call.remaining()] if call else []), 1e9)
+    if limit <= 0:
+        raise model.DeadlineExceeded
+    return limit
 
 
 def _metadata(method: Method) -> tuple[tuple[str, str], ...]:
-    call: Call | None = current.get()
+    """Outside of a call, as in a worker, a trace begins here."""
+    call = current.get()
     if call is None:
-        return ()
-    pairs = [("x-request-id", call.caller.request_id), ("traceparent", call.caller.traceparent)]
+        return (("x-request-id", f"{random.getrandbits(128):032x}"), ("traceparent", trace.child("", 0.0)))
+    pairs = (("x-request-id", call.caller.request_id), ("traceparent", call.caller.traceparent))
     if call.token and method.end_user != NONE:
-        pairs.append(("authorization", f"Bearer {call.token}"))
-    return tuple((key, value) for key, value in pairs if value)
+        return (*pairs, ("authorization", f"Bearer {call.token}"))
+    return pairs
 
 
 def decoded(error: grpc.aio.AioRpcError) -> model.Error:
     """The typed error that a status stands for, with reason, metadata and violations."""
-    trailers = {key: value for key, value in error.trailing_metadata() or ()}
-    status = status_pb2.Status.FromString(trailers.get("grpc-status-details-bin", b""))
-    return errors.from_status(error.code().value[0], error.details() or "", status)
+    pairs: Any = error.trailing_metadata() or ()
+    details = next((value for key, value in pairs if key == STATUS_DETAILS), b"")
+    return errors.from_status(error.code().value[0], error.details() or "", _status(details))
+
+
+def _status(details: bytes) -> status_pb2.Status:
+    with contextlib.suppress(DecodeError):
+        return status_pb2.Status.FromString(details)
+    return status_pb2.Status()

@@ -1,11 +1,14 @@
-"""Error classes <-> gRPC status, in one place (AIP-193)."""
+"""Error classes <-> gRPC status, in one place (AIP-193), and what a caller is told of an error."""
 
 from __future__ import annotations
 
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from mesh import model
+from mesh import limits, model
+from mesh.call import Call, Proceed
+from mesh.contract import Method
 
 CODES: dict[type[model.Error], int] = {
     model.Invalid: code_pb2.INVALID_ARGUMENT,
@@ -19,7 +22,8 @@ CODES: dict[type[model.Error], int] = {
     model.Unavailable: code_pb2.UNAVAILABLE,
     model.Unauthenticated: code_pb2.UNAUTHENTICATED,
 }
-CLASSES = {code: cls for cls, code in CODES.items()}
+# What a peer that goes away leaves behind counts as unavailable.
+CLASSES = {code: cls for cls, code in CODES.items()} | {code_pb2.CANCELLED: model.Unavailable}
 
 
 class Internal(model.Error):
@@ -34,39 +38,79 @@ PLATFORM = frozenset(cls.reason for cls in CODES) | {
     "SESSION_ENDED",
 }
 """Reasons that any method may answer: those of the pipeline and of what all services share."""
+PASSING = (model.Unavailable, model.DeadlineExceeded, model.Exhausted)
+"""What another service may answer that is true of the whole call as well: come again later."""
+
+
+def mapped(method: Method, proceed: Proceed) -> Proceed:
+    """Whatever is raised becomes what the caller is told, with the cause beside it for the log."""
+
+    async def step(request: bytes, call: Call) -> bytes:
+        try:
+            return await proceed(request, call)
+        except Exception as error:
+            told = what_is_told(method, _alone(error))
+            if told is error:
+                raise
+            raise told from error
+
+    return step
+
+
+def what_is_told(method: Method, error: Exception) -> model.Error:
+    """`error` itself if the method may answer it, else Internal.
+
+    A method may answer the reasons that its contract declares and those of the platform. Of another
+    service's refusals, a caller who knows nothing of that service hears only what is declared or passing.
+    """
+    if not isinstance(error, model.Error):
+        return Internal()
+    own = error.reason in PLATFORM and not error.domain
+    return error if own or error.reason in method.reasons or isinstance(error, PASSING) else Internal()
+
+
+def _alone(error: Exception) -> Exception:
+    """The one error in a task group's bundle."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def base(error: model.Error) -> type[model.Error]:
     """The class of the table to which `error` belongs."""
-    return next(cls for cls in type(error).__mro__ if cls in CODES)
+    return next((cls for cls in type(error).__mro__ if cls in CODES), Internal)
 
 
 def to_status(error: model.Error, domain: str) -> status_pb2.Status:
     """What a caller is told: code, message, ErrorInfo, and what else helps."""
     status = status_pb2.Status(code=CODES[base(error)], message=str(error))
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata)
-    details: list[object] = [info]
+    for detail in _details(error, domain):
+        status.details.add().Pack(detail)
+    return status
+
+
+def _details(error: model.Error, domain: str) -> list[Message]:
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata)]
     if error.violations:
-        details.append(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-                    for v in error.violations
-                ]
-            )
-        )
+        told = error.violations[: limits.VIOLATIONS_TOLD]
+        details.append(error_details_pb2.BadRequest(field_violations=map(_field_violation, told)))
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    for detail in details:
-        status.details.add().Pack(detail)  # type: ignore[arg-type]
-    return status
+    return details
+
+
+def _field_violation(violation: model.Violation) -> error_details_pb2.BadRequest.FieldViolation:
+    return error_details_pb2.BadRequest.FieldViolation(
+        field=violation.field[: limits.TEXT_TOLD], description=violation.description[: limits.TEXT_TOLD]
+    )
 
 
 def from_status(code: int, message: str, status: status_pb2.Status) -> model.Error:
-    """The typed error that a status stands for: the class of the table, with reason, metadata and violations."""
-    error = CLASSES.get(code, Internal)(message)
+    """The typed error that another service's status stands for: the class of the table, with all details."""
+    error: model.Error = CLASSES.get(code, Internal)(message)
+    error.domain = "mesh.tulle"
     for detail in status.details:
         _take(error, detail)
     return error
@@ -75,7 +119,7 @@ def from_status(code: int, message: str, status: status_pb2.Status) -> model.Err
 def _take(error: model.Error, detail: any_pb2.Any) -> None:
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     if detail.Unpack(info):
-        error.reason, error.domain, error.metadata = info.reason, info.domain, dict(info.metadata)  # type: ignore[misc]
+        error.reason, error.domain, error.metadata = info.reason, info.domain or error.domain, dict(info.metadata)
     elif detail.Unpack(bad):
         error.violations = tuple(model.Violation(v.field, v.description) for v in bad.field_violations)
     elif detail.Unpack(retry):

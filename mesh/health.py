@@ -1,87 +1,129 @@
-"""Truthful health (grpc.health.v1): ready means that our own boxes answer, never another service.
+"""Truthful health: ready means that our own boxes answer, never another service.
 
-Liveness is that this code runs at all: the event loop turns.
+Liveness is that the event loop turns; who gets any answer to a look at LIVE has seen that.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 
+from mesh import limits
 from mesh.app import ReadyCheck
-from mesh.model import Unavailable, require
+from mesh.lines import story
+from mesh.model import Unavailable
 
-EVERY = 1.0
-"""Seconds between two looks at the boxes."""
-CHECK_TIMEOUT = 2.0
-FAILURES = 3
-"""Looks in a row that must fail before the service is not ready: one hiccup takes no traffic away."""
+READY, LIVE = "", "live"
 
 log = structlog.get_logger()
 
 
 class Health:
-    """Keeps the health servicer true."""
+    """Whether calls are welcome, with hysteresis both ways: a hiccup takes no traffic away, a flap gives none back."""
 
-    def __init__(self, checks: Sequence[ReadyCheck]) -> None:
+    def __init__(self, checks: Sequence[ReadyCheck] = ()) -> None:
         self._checks = checks
-        self._failures = FAILURES
-        self._stopped = False
-        self.servicer = HealthServicer()
+        self._against = 0
+        self._stopped = self._begun = self._good = False
+        self._changed = asyncio.Condition()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve health on `server`."""
-        health_pb2_grpc.add_HealthServicer_to_server(self.servicer, server)
+    @property
+    def ready(self) -> bool:
+        """Whether calls are welcome."""
+        return self._good and not self._stopped
 
     async def run(self) -> None:
         """Look at the boxes until cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(limits.READY_EVERY)
 
     async def look(self) -> None:
-        """Look once and say what was found."""
+        """Look once; enough looks in a row that speak against what we say change it, the first at once."""
         failed = [error for error in await asyncio.gather(*map(_checked, self._checks)) if error]
-        before = self.ready
-        self._failures = self._failures + 1 if failed else 0
-        if before != self.ready:
-            log.info("ready" if self.ready else "not ready", why="; ".join(map(str, failed)))
-        if not self._stopped:
-            await self.servicer.set("", _SERVING if self.ready else _NOT_SERVING)
+        self._against = self._against + 1 if self._good == bool(failed) else 0
+        needed = limits.READY_FAILURES if self._good else limits.READY_SUCCESSES if self._begun else 1
+        if self._against >= needed:
+            await self._turn(failed)
 
-    @property
-    def ready(self) -> bool:
-        """Whether calls are welcome."""
-        return self._failures < FAILURES and not self._stopped
+    async def _turn(self, failed: list[Exception]) -> None:
+        self._good, self._begun, self._against = not self._good, True, 0
+        log.info("ready" if self._good else "not ready", why=[story(error) for error in failed])
+        await self._tell()
 
     async def stop(self) -> None:
         """Say that we are going, whatever the boxes do."""
         self._stopped = True
-        await self.servicer.set("", _NOT_SERVING)
+        await self._tell()
 
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-async def check(socket: Path) -> None:
-    """Raises: grpc.aio.AioRpcError, Unavailable unless the service on this socket is ready."""
-    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=CHECK_TIMEOUT)
-        require(answer.status == _SERVING, Unavailable)
+    async def watch(self) -> AsyncIterator[bool]:
+        """Whether calls are welcome: now, and at each change."""
+        told = None
+        while True:
+            if told != self.ready:
+                yield (told := self.ready)
+            async with self._changed:
+                await self._changed.wait_for(lambda: told != self.ready)
 
 
 async def _checked(check: ReadyCheck) -> Exception | None:
     try:
-        async with asyncio.timeout(CHECK_TIMEOUT):
+        async with asyncio.timeout(limits.READY_TIMEOUT):
             await check()
     except Exception as error:
         return error
     return None
+
+
+class HealthServicer:
+    """grpc.health.v1 for READY and LIVE. Outside the pipeline, so that a full process still answers."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._watchers = 0
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve health on `server`."""
+        add_HealthServicer_to_server(self, server)
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        if request.service not in {READY, LIVE}:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "Ask for the empty name or for `live`.")
+        return _response(request.service == LIVE or self._health.ready)
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if request.service != READY or self._watchers >= limits.WATCHERS:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "Watch the empty name; others do already.")
+        self._watchers += 1
+        try:
+            async for ready in self._health.watch():
+                yield _response(ready)
+        finally:
+            self._watchers -= 1
+
+
+def _response(good: bool) -> Any:
+    return pb.HealthCheckResponse(status="SERVING" if good else "NOT_SERVING")
+
+
+async def check(socket: Path, within: float = limits.READY_TIMEOUT) -> None:
+    """Ask the service behind `socket`. Raises: Unavailable unless it is ready."""
+    async with grpc.aio.insecure_channel(f"unix:{socket}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub: Any = HealthStub(channel)
+        try:
+            answer = await stub.Check(pb.HealthCheckRequest(), timeout=within)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"{socket.name} does not answer: {error.details()}") from None
+    if answer.status != pb.HealthCheckResponse.SERVING:
+        raise Unavailable(f"{socket.name} is not ready.")

@@ -33,7 +33,9 @@ class Error(Exception):
     becomes `STALE_PROFILE`. `metadata` goes to the caller too and must hold no secrets.
     """
 
-    reason: ClassVar[str] = "ERROR"
+    reason: str = "ERROR"
+    domain: str = ""
+    """The service that said so, `auth.tulle`; empty for an error of our own."""
 
     def __init_subclass__(cls) -> None:
         cls.reason = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).upper()

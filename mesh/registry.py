@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import Message
-
 from mesh.app import App
 from mesh.contract import Contract, Method
-from mesh.pipeline import Pipeline
+from mesh.pipeline import Pipeline, Run
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A wrapped handler: `run(request, incoming)` is awaited, or iterated if the method streams."""
+    """A method with everything around it. A stream's replies go to `Incoming.send`."""
 
     method: Method
-    run: Callable[..., Any]
-    decode: Callable[[bytes], Message]
-    encode: Callable[[Message], bytes]
+    run: Run
+
+    @property
+    def domain(self) -> str:
+        """Who speaks in the errors of this method."""
+        return f"{self.method.service.split('.')[1]}.tulle"
 
 
 class _Collector:
@@ -37,7 +38,7 @@ class _Collector:
 
 
 def collect(app: App, pipeline: Pipeline, contract: Contract) -> dict[str, Handler]:
-    """The app's handlers by their paths."""
+    """The app's handlers by their paths. Raises: KeyError for a method without a contract."""
     collector = _Collector()
     for add, servicer in app.servicers:
         add(servicer, collector)
@@ -45,9 +46,6 @@ def collect(app: App, pipeline: Pipeline, contract: Contract) -> dict[str, Handl
 
 
 def _wrapped(method: Method, raw: Any, pipeline: Pipeline) -> Handler:
-    run = (
-        pipeline.stream(method, raw.unary_stream)
-        if method.server_streaming
-        else pipeline.unary(method, raw.unary_unary)
-    )
-    return Handler(method, run, raw.request_deserializer, raw.response_serializer)
+    if method.server_streaming:
+        return Handler(method, pipeline.stream(method, raw.unary_stream))
+    return Handler(method, pipeline.unary(method, raw.unary_unary))

@@ -3,72 +3,101 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
+import gc
 import os
-import random
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TypeVar
 
+import grpc
 import structlog
 import uvloop
-from grpc_reflection.v1alpha import reflection
 
 from infra.settings import ServiceSettings
+from mesh import limits, lines
 from mesh.app import App, Worker
 from mesh.contract import contract
-from mesh.health import Health
+from mesh.health import Health, HealthServicer
 from mesh.identity import SidecarIdentity
 from mesh.pipeline import Pipeline
+from mesh.reflection import ReflectionServicer
 from mesh.registry import collect
 from mesh.telemetry import Telemetry
 from mesh.transports import grpcaio
-
-DRAIN = 10.0
-"""Seconds that calls under way get after SIGTERM."""
-ANNOUNCE = 0.5
-"""Seconds between saying NOT_SERVING and closing the door, for callers to hear it."""
-RESTART_LONGEST = 10.0
-"""Longest pause of a worker that keeps failing."""
+from mesh.workers import kept_alive
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+Build = Callable[[SettingsT], AbstractAsyncContextManager[App]]
+
 log = structlog.get_logger()
 
 
-def main(build: Callable[[SettingsT], AbstractAsyncContextManager[App]], settings: type[SettingsT]) -> None:
+def main(build: Build[SettingsT], settings: type[SettingsT]) -> None:
     """Run one service until SIGTERM or SIGINT; a second signal ends it at once."""
-    given = settings()
-    _log_to_stdout(given.log_level)
-    uvloop.run(_serve(build, given))
+    given = settings()  # type: ignore[call-arg]
+    out = lines.Lines()
+    lines.configure(given.log_level, out)
+    try:
+        uvloop.run(_process(build, given, out))
+    finally:
+        out.close()
 
 
-async def _serve(build: Callable[[SettingsT], AbstractAsyncContextManager[App]], settings: SettingsT) -> None:
+async def _process(build: Build[SettingsT], settings: SettingsT, out: lines.Lines) -> None:
     stopping = _signals()
-    telemetry = Telemetry(settings.workload, settings.trace_ratio)
-    async with build(settings) as app, asyncio.TaskGroup() as tasks:
-        health = Health(app.ready)
-        server = grpcaio.server(
-            collect(app, Pipeline(app, telemetry), contract()),
-            SidecarIdentity(app.workload, settings.secret("sidecar")),
-            settings.listen_socket,
-        )
-        health.add_to(server)
-        names = [name for name in contract().services if contract().services[name].domain == app.workload]
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME, "grpc.health.v1.Health"], server)
-        background = [tasks.create_task(_kept_alive(worker)) for worker in (health.run, telemetry.run, *app.workers)]
-        await server.start()
-        os.chmod(settings.listen_socket, 0o600)
-        log.info("listening", socket=str(settings.listen_socket))
-        await stopping.wait()
-        log.info("stopping", drain=DRAIN)
-        await health.stop()
-        await asyncio.sleep(ANNOUNCE)
-        await server.stop(DRAIN)
-        for task in background:
-            task.cancel()
+    async with build(settings) as app:
+        telemetry = Telemetry(app.workload, settings.trace_ratio, out.write, settings.log_level)
+        identity = SidecarIdentity(app.workload, settings.secret("sidecar"))
+        async with serving(app, telemetry, identity, settings.listen_socket):
+            # What is there now stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            log.info("listening", workload=app.workload, socket=str(settings.listen_socket))
+            await stopping.wait()
+            log.info("stopping", drain=limits.DRAIN)
     log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def serving(app: App, telemetry: Telemetry, identity: SidecarIdentity, socket: Path) -> AsyncIterator[Health]:
+    """The app with its workers, served on `socket`; leaving says NOT_SERVING, lets calls end, then stops all."""
+    health = Health(app.ready)
+    server = _server(app, telemetry, identity, health, socket)
+    async with _background(health.run, telemetry.run, *app.workers):
+        await server.start()
+        _only_ours(socket)
+        try:
+            yield health
+        finally:
+            await health.stop()
+            await asyncio.sleep(limits.ANNOUNCE)
+            await server.stop(limits.DRAIN)
+
+
+def _server(app: App, telemetry: Telemetry, identity: SidecarIdentity, health: Health, socket: Path) -> grpc.aio.Server:
+    handlers = collect(app, Pipeline(app, telemetry), contract())
+    server = grpcaio.server(handlers, identity, socket)
+    HealthServicer(health).add_to(server)
+    ReflectionServicer(sorted({handler.method.service for handler in handlers.values()}), identity).add_to(server)
+    return server
+
+
+def _only_ours(socket: Path) -> None:
+    socket.chmod(0o600)
+
+
+@contextlib.asynccontextmanager
+async def _background(*workers: Worker) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(kept_alive(worker)) for worker in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _signals() -> asyncio.Event:
@@ -82,33 +111,3 @@ def _signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, received)
     return stopping
-
-
-async def _kept_alive(worker: Worker) -> None:
-    """Run a worker, and again with back-off when it fails."""
-    pause = 0.1
-    while True:
-        started = asyncio.get_running_loop().time()
-        try:
-            await worker()
-        except Exception:
-            log.exception("worker failed", worker=getattr(worker, "__qualname__", repr(worker)))
-        if asyncio.get_running_loop().time() - started > RESTART_LONGEST:
-            pause = 0.1
-        await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-        pause = min(RESTART_LONGEST, pause * 2)
-
-
-def _log_to_stdout(level: str) -> None:
-    number = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt=None, key="time"),
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stdout)

@@ -1,87 +1,162 @@
-"""What is told about calls: a log line, a count, a span if sampled. Written in batches, off the hot path.
+"""What is told of calls: a log line, counts, a span if sampled. Collected on the hot path, made in batches off it.
 
-No value of a request is ever logged, so no personal data and no secret can be.
+No value of a request is ever among it, so no personal data and no secret can be.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import time
-import traceback
 from collections import deque
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
-from mesh import errors
-from mesh.call import Call
-from mesh.model import Error
+from mesh import errors, limits, trace
+from mesh.call import Call, Proceed, current
+from mesh.contract import Method
+from mesh.lines import encode, story
+from mesh.model import DeadlineExceeded, Error, Unavailable
 
-FLUSH_EVERY = 0.2
-"""Seconds between two writes."""
-LINES_KEPT = 20_000
-"""Lines that wait for a slow disk; then the oldest go, and their number is told."""
+LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
+CANCELLED = "CANCELLED"
 
 
+@dataclass(slots=True)
+class Count:
+    """Calls of one method with one outcome."""
+
+    calls: int = 0
+    ms: float = 0.0
+    longest_ms: float = 0.0
+
+    def add(self, ms: float) -> None:
+        self.calls, self.ms, self.longest_ms = self.calls + 1, self.ms + ms, max(self.longest_ms, ms)
+
+    def told(self) -> dict[str, Any]:
+        return {"calls": self.calls, "ms": round(self.ms, 1), "longest_ms": round(self.longest_ms, 1)}
+
+
+@dataclass(slots=True)
 class Telemetry:
-    """Collects what happened and writes it as JSON lines."""
+    """Collects what happened and gives it to `write` as JSON lines.
 
-    def __init__(self, workload: str, trace_ratio: float = 0.0, out: TextIO = sys.stdout) -> None:
-        self.workload, self.trace_ratio = workload, trace_ratio
-        self._out = out
-        self._done: deque[tuple[float, float, Call, BaseException | None, BaseException | None]] = deque(
-            maxlen=LINES_KEPT
-        )
-        self.counts: dict[tuple[str, str], int] = {}
+    `trace_ratio`: share of new traces that are recorded. `level`: the least that is logged of calls;
+    counts and spans are told whatever it is.
+    """
 
-    def finished(
-        self, call: Call, started: float, told: BaseException | None, error: BaseException | None = None
-    ) -> None:
-        """One call is over; `told` is what the caller hears, `error` what happened."""
-        self._done.append((time.time(), time.perf_counter() - started, call, told, error))
+    workload: str
+    trace_ratio: float = 0.0
+    write: Callable[[str], None] = print
+    level: str = "info"
+    counts: dict[tuple[str, str], Count] = field(default_factory=dict)
+    lost: int = 0
+    _done: deque[tuple[float, float, Call, BaseException | None]] = field(default_factory=deque)
+
+    def observed(self, method: Method, proceed: Proceed) -> Proceed:
+        """The step around all others: remembers how the call ended."""
+
+        async def step(request: bytes, call: Call) -> bytes:
+            started = time.perf_counter()
+            try:
+                answer = await proceed(request, call)
+            except BaseException as told:
+                self._remember(time.perf_counter() - started, current.get() or call, told)
+                raise
+            self._remember(time.perf_counter() - started, current.get() or call, None)
+            return answer
+
+        return step
+
+    def _remember(self, seconds: float, call: Call, told: BaseException | None) -> None:
+        if len(self._done) >= limits.LINES_KEPT:
+            self._done.popleft()
+            self.lost += 1
+        self._done.append((time.time(), seconds, call, told))
 
     async def run(self) -> None:
-        """Write what has been collected, until cancelled."""
+        """Tell what has been collected, again and again until cancelled."""
+        told = time.monotonic()
         try:
             while True:
-                await asyncio.sleep(FLUSH_EVERY)
+                await asyncio.sleep(limits.LINES_EVERY)
                 self.flush()
+                if time.monotonic() - told >= limits.COUNTS_EVERY:
+                    told = time.monotonic()
+                    self.tell_counts()
         finally:
             self.flush()
+            self.tell_counts()
 
     def flush(self) -> None:
-        """Write what has been collected."""
-        lines = []
-        while self._done:
-            lines.append(json.dumps(self._line(*self._done.popleft()), separators=(",", ":")))
+        """Tell of the calls that have ended."""
+        lines = [encode(line) for line in self._lines()]
         if lines:
-            self._out.write("\n".join(lines) + "\n")
-            self._out.flush()
+            self.write("\n".join(lines))
 
-    def _line(
-        self, at: float, seconds: float, call: Call, told: BaseException | None, error: BaseException | None
-    ) -> dict[str, Any]:
-        code = "OK" if told is None else told.reason if isinstance(told, Error) else "CANCELLED"
-        key = (call.method.path, code)
-        self.counts[key] = self.counts.get(key, 0) + 1
+    def tell_counts(self) -> None:
+        """Tell how many calls ended how since the last time, and begin to count anew."""
+        calls = [{"method": method, "code": code, **count.told()} for (method, code), count in self.counts.items()]
+        if calls or self.lost:
+            head = {"time": round(time.time(), 3), "level": "info", "event": "counts", "workload": self.workload}
+            self.write(encode({**head, "lines_lost": self.lost, "calls": calls}))
+        self.counts, self.lost = {}, 0
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        least = LEVELS[self.level]
+        while self._done:
+            at, seconds, call, told = self._done.popleft()
+            code, ms = _code(told), seconds * 1000
+            self.counts.setdefault((call.method.path, code), Count()).add(ms)
+            if LEVELS[_level(told)] >= least:
+                yield self._line(at, ms, call, code, told)
+            if trace.sampled(call.caller.traceparent):
+                yield self._span(at, seconds, call, code)
+
+    def _line(self, at: float, ms: float, call: Call, code: str, told: BaseException | None) -> dict[str, Any]:
         caller = call.caller
         line: dict[str, Any] = {
             "time": round(at, 3),
-            "level": "error" if isinstance(told, errors.Internal) else "info",
+            "level": _level(told),
             "event": "call",
             "workload": self.workload,
             "method": call.method.path,
             "code": code,
-            "ms": round(seconds * 1000, 2),
+            "ms": round(ms, 2),
             "peer": caller.workload,
             "request_id": caller.request_id,
-            "trace_id": caller.traceparent[3:35],
+            "trace_id": trace.trace_id(caller.traceparent),
         }
         if caller.user:
             line["user_id"] = caller.user.user_id
-        if isinstance(told, errors.Internal) and error is not None:
-            line["error"] = type(error).__qualname__
-            line["where"] = [
-                f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-6:]
-            ]
+        if isinstance(told, errors.Internal) and told.__cause__ is not None:
+            line |= story(told.__cause__)
         return line
+
+    def _span(self, at: float, seconds: float, call: Call, code: str) -> dict[str, Any]:
+        own = call.caller.traceparent
+        return {
+            "time": round(at, 3),
+            "level": "info",
+            "event": "span",
+            "workload": self.workload,
+            "name": call.method.path,
+            "trace_id": trace.trace_id(own),
+            "span_id": trace.span_id(own),
+            "parent_id": trace.span_id(call.metadata.get("traceparent", "")),
+            "start": round(at - seconds, 6),
+            "seconds": round(seconds, 6),
+            "code": code,
+        }
+
+
+def _code(told: BaseException | None) -> str:
+    if told is None:
+        return "OK"
+    return told.reason if isinstance(told, Error) else CANCELLED
+
+
+def _level(told: BaseException | None) -> str:
+    if isinstance(told, errors.Internal):
+        return "error"
+    return "warning" if isinstance(told, Unavailable | DeadlineExceeded) else "info"

@@ -2,89 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
-from mesh.model import OrganisationId, SessionId, Unauthenticated, Unavailable, User, UserId
+from mesh import limits
+from mesh.jwks import Keys
+from mesh.limits import LEEWAY
+from mesh.model import OrganisationId, SessionId, Unauthenticated, User, UserId
 
 AUDIENCE = "tulle"
+ALGORITHM = "ES256"
 TYPE = "at+jwt"
-LEEWAY = 5
-"""Seconds by which clocks may differ; the gateway uses the same."""
-KEYS_FRESH = 300.0
-"""Seconds for which a key set is used without asking again."""
-REFETCH_PAUSE = 5.0
-"""Seconds between two fetches because of an unknown key, whoever asks: tokens are free to forge."""
-REMEMBERED = 20_000
-"""Verified tokens kept, some 400 bytes each."""
+_HEADER = frozenset({"alg", "typ", "kid"})
 
-Fetch = Callable[[], Awaitable[dict[str, Any]]]
-
-
-class BadToken(Unauthenticated):
-    """The access token is not valid; log in or refresh."""
-
-
-class ExpiredToken(BadToken):
-    """The access token has expired; refresh it."""
-
-
-BadToken.reason = ExpiredToken.reason = Unauthenticated.reason
-
-
-class Keys:
-    """A key set with its last good state: in memory for KEYS_FRESH, in a file for the next start."""
-
-    def __init__(self, fetch: Fetch, file: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetch, self._file, self._clock = fetch, file, clock
-        self._keys: dict[str, Any] = {}
-        self._fetched = self._tried = float("-inf")
-        self._lock = asyncio.Lock()
-        if file is not None and file.exists():
-            self._keys = _by_id(json.loads(file.read_text()))
-
-    async def key(self, kid: str) -> Any:
-        """The public key with this id. Raises: BadToken if there is none; Unavailable if that cannot be known."""
-        if kid not in self._keys or self._clock() - self._fetched > KEYS_FRESH:
-            await self._refresh(kid)
-        if kid not in self._keys:
-            if self._fetched < self._tried or self._fetched == float("-inf"):
-                raise Unavailable("The keys that verify tokens cannot be had now; try again.", retry_after=1.0)
-            raise BadToken
-        return self._keys[kid]
-
-    async def _refresh(self, kid: str) -> None:
-        async with self._lock:
-            stale = self._clock() - self._fetched > KEYS_FRESH
-            if (kid in self._keys and not stale) or self._clock() - self._tried < REFETCH_PAUSE:
-                return
-            self._tried = self._clock()
-            try:
-                found = await self._fetch()
-            except Exception:
-                return
-            self._keys, self._fetched = _by_id(found), self._tried
-            if self._file is not None:
-                self._file.write_text(json.dumps(found))
-
-
-def _by_id(jwks: dict[str, Any]) -> dict[str, Any]:
-    return {key.kid: key for key in KeySet.import_key_set(jwks).keys if key.kid and key.key_type == "EC"}
+__all__ = ["ALGORITHM", "AUDIENCE", "LEEWAY", "TYPE", "Keys", "TokenVerifier"]
 
 
 class TokenVerifier:
-    """Turns access tokens into users."""
+    """Turns access tokens into users. `clock`: Unix time in seconds."""
 
     def __init__(self, keys: Keys, issuer: str, clock: Callable[[], float] = time.time) -> None:
         self._keys, self._issuer, self._clock = keys, issuer, clock
@@ -93,40 +36,66 @@ class TokenVerifier:
     async def verify(self, token: str) -> tuple[User, float]:
         """The user and the Unix time at which the token ends, leeway included.
 
-        Raises: BadToken; ExpiredToken; Unavailable if the keys cannot be had.
+        A token that was verified is known until it ends, also when its key goes: at most TOKEN_LIFE.
+        Raises: Unauthenticated; Unavailable if the keys cannot be had.
         """
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is None:
-            known = self._known[digest] = await self._verified(token)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            known = await self._verified(token)
+            self._remember(digest, known)
         if known[1] <= self._clock():
-            raise ExpiredToken
+            raise Unauthenticated("The access token has expired; refresh it.")
         return known
+
+    def _remember(self, digest: bytes, known: tuple[User, float]) -> None:
+        self._known[digest] = known
+        if len(self._known) > limits.TOKENS_KEPT:
+            self._known.popitem(last=False)
 
     async def _verified(self, token: str) -> tuple[User, float]:
         try:
             key = await self._keys.key(_key_id(token))
-            claims = jwt.decode(token, key, algorithms=["ES256"]).claims
+            claims = jwt.decode(token, key, algorithms=[ALGORITHM]).claims
             return self._user(claims), float(claims["exp"]) + LEEWAY
         except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise BadToken from error
+            raise _bad() from error
 
     def _user(self, claims: dict[str, Any]) -> User:
-        now = self._clock()
-        good = claims["iss"] == self._issuer and claims["aud"] == AUDIENCE and claims["iat"] <= now + LEEWAY
-        if not good or claims["exp"] - claims["iat"] > 300:
-            raise BadToken
-        return User(
-            UserId(claims["sub"]), OrganisationId(claims["org"]), SessionId(claims["sid"]), frozenset(claims["roles"])
-        )
+        ours = claims["iss"] == self._issuer and claims["aud"] == AUDIENCE
+        begun, life = claims["iat"] <= self._clock() + LEEWAY, claims["exp"] - claims["iat"]
+        if not (ours and begun and 0 < life <= limits.TOKEN_LIFE):
+            raise ValueError("claims")
+        sub, org, sid = (_text(claims[name]) for name in ("sub", "org", "sid"))
+        return User(UserId(sub), OrganisationId(org), SessionId(sid), frozenset(map(_text, claims["roles"])))
 
 
 def _key_id(token: str) -> str:
-    """`kid` of the header, which may say nothing else of keys (RFC 8725 3.10). Raises: ValueError, KeyError, TypeError."""
+    """`kid` of the header, which may say nothing else of keys: no `jku`, `x5u`, `jwk` (RFC 8725, 3.10).
+
+    Raises: ValueError, KeyError, TypeError.
+    """
+    if len(token) > limits.TOKEN_BYTES:
+        raise ValueError("length")
     part = token.split(".", 1)[0]
-    header = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    if header["alg"] != "ES256" or header["typ"].lower() != TYPE or set(header) - {"alg", "typ", "kid"}:
-        raise BadToken
-    return str(header["kid"])
+    header = _json(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    if header["alg"] != ALGORITHM or header["typ"] != TYPE or set(header) != _HEADER:
+        raise ValueError("header")
+    return _text(header["kid"])
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("depth") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("not a text")
+    return value
+
+
+def _bad() -> Unauthenticated:
+    return Unauthenticated("The access token is not valid; log in or refresh.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 
@@ -16,12 +15,22 @@ def valid(traceparent: str) -> bool:
 
 def child(traceparent: str, ratio: float) -> str:
     """The trace context of a new span under `traceparent`, or of a new trace of which `ratio` are sampled."""
-    span = os.urandom(8).hex()
+    span = f"{random.getrandbits(64) | 1:016x}"
     if valid(traceparent):
         return f"{traceparent[:36]}{span}{traceparent[52:]}"
-    return f"00-{os.urandom(16).hex()}-{span}-{'01' if random.random() < ratio else '00'}"
+    return f"00-{random.getrandbits(128) | 1:032x}-{span}-{'01' if random.random() < ratio else '00'}"
 
 
 def sampled(traceparent: str) -> bool:
     """Whether the trace is recorded."""
-    return traceparent[-1:] in "13579bdf" and bool(traceparent)
+    return traceparent[-1:] in set("13579bdf")
+
+
+def trace_id(traceparent: str) -> str:
+    """Its trace, empty if there is none."""
+    return traceparent[3:35]
+
+
+def span_id(traceparent: str) -> str:
+    """Its span, empty if it is not well-formed."""
+    return traceparent[36:52] if valid(traceparent) else ""

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from mesh import envoy
+from mesh import envoy, hops
 from mesh.certificates import client_tls, mutual
 from mesh.contract import Method
 from mesh.envoy import Addresses, Config
-
-CONNECT_TIMEOUT = 1.0
-UPSTREAM_CALLS = 512
-"""Calls that one Envoy has under way to one workload; more are refused with UNAVAILABLE."""
-RETRIES = 2
-RETRY_BUDGET = 20.0
-"""Retries in percent of the calls under way; the three that may always run keep small loads retrying."""
-EJECT_AFTER = 5
-MAX_EJECTED = 50
-"""Percent of a workload's replicas that may be out at once: of two only one, of one none."""
 
 
 def workload_cluster(caller: str, callee: str, addresses: Addresses) -> Config:
@@ -42,8 +32,8 @@ def _cluster(name: str, address: Config, protocol: Config) -> Config:
     return {
         "name": name,
         "type": "STATIC",
-        "connect_timeout": envoy.seconds(CONNECT_TIMEOUT),
-        "per_connection_buffer_limit_bytes": envoy.BUFFER,
+        "connect_timeout": envoy.seconds(hops.HOP_CONNECT),
+        "per_connection_buffer_limit_bytes": hops.HOP_BUFFER,
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
         "circuit_breakers": {"thresholds": [_breaker()]},
         "load_assignment": {
@@ -55,18 +45,18 @@ def _cluster(name: str, address: Config, protocol: Config) -> Config:
 
 def _breaker() -> Config:
     return {
-        "max_connections": 64,
-        "max_pending_requests": UPSTREAM_CALLS,
-        "max_requests": UPSTREAM_CALLS,
-        "retry_budget": {"budget_percent": {"value": RETRY_BUDGET}, "min_retry_concurrency": 3},
+        "max_connections": hops.HOP_CONNECTIONS,
+        "max_pending_requests": hops.HOP_CALLS,
+        "max_requests": hops.HOP_CALLS,
+        "retry_budget": {"budget_percent": {"value": hops.RETRY_BUDGET}, "min_retry_concurrency": hops.RETRIES_FREE},
     }
 
 
 def _outliers() -> Config:
     return {
         "split_external_local_origin_errors": True,
-        "consecutive_local_origin_failure": EJECT_AFTER,
-        "consecutive_gateway_failure": EJECT_AFTER,
+        "consecutive_local_origin_failure": hops.EJECT_AFTER,
+        "consecutive_gateway_failure": hops.EJECT_AFTER,
         "enforcing_consecutive_gateway_failure": 100,
         # An INTERNAL is the service's own fault, on every replica alike.
         "enforcing_consecutive_5xx": 0,
@@ -75,7 +65,7 @@ def _outliers() -> Config:
         "interval": "2s",
         "base_ejection_time": "5s",
         "max_ejection_time": "60s",
-        "max_ejection_percent": MAX_EJECTED,
+        "max_ejection_percent": hops.MAX_EJECTED,
         "always_eject_one_host": False,
     }
 
@@ -86,7 +76,7 @@ def retry(method: Method) -> Config:
         return {}
     policy = {
         "retry_on": "connect-failure,refused-stream,reset,unavailable",
-        "num_retries": RETRIES,
+        "num_retries": hops.RETRIES,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [
             envoy.http_filter(

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+
 import protovalidate
 from google.protobuf.message import Message
 
+from mesh import limits
+from mesh.call import Call, Proceed
+from mesh.contract import Method
 from mesh.model import Invalid, Violation
 
 
-class InvalidRequest(Invalid):
-    """The request breaks the rules of its contract; the violations name the fields."""
+def valid(method: Method, proceed: Proceed) -> Proceed:
+    """Raises: Invalid, naming the fields."""
 
+    async def step(request: Message, call: Call) -> bytes:
+        validate(request)
+        return await proceed(request, call)
 
-InvalidRequest.reason = Invalid.reason
+    return step
 
 
 def validate(request: Message) -> None:
-    """Raises: InvalidRequest with every violation."""
-    found = protovalidate.collect_violations(request)
-    if found:
-        raise InvalidRequest(violations=tuple(_violation(one.proto) for one in found))
+    """Raises: Invalid with the first VIOLATIONS_TOLD violations."""
+    if found := protovalidate.collect_violations(request):
+        told = itertools.islice(found, limits.VIOLATIONS_TOLD)
+        raise Invalid(violations=tuple(_violation(one.proto) for one in told))
 
 
 def _violation(violation: protovalidate.ViolationPb) -> Violation:
-    return Violation(".".join(map(_element, violation.field.elements)), violation.message or violation.rule_id)
+    elements = violation.field.elements if violation.field else ()
+    return Violation(".".join(map(_element, elements)), violation.message or violation.rule_id)
 
 
 def _element(element: protovalidate.FieldPathElementPb) -> str:

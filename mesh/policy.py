@@ -1,0 +1,31 @@
+"""Who may call a method, by its contract: which workload, and for an end user with which role."""
+
+from __future__ import annotations
+
+from mesh.call import Call, Proceed
+from mesh.contract import Method
+from mesh.model import Denied
+
+
+def caller(method: Method, proceed: Proceed) -> Proceed:
+    """Only workloads that the contract names. Raises: Denied."""
+
+    async def step(request: bytes, call: Call) -> bytes:
+        if call.caller.workload not in method.callers:
+            raise Denied("This workload may not call this method.")
+        return await proceed(request, call)
+
+    return step
+
+
+def role(method: Method, proceed: Proceed) -> Proceed:
+    """Only end users with one of the roles that the contract names. Raises: Denied; Unauthenticated."""
+    if not method.roles:
+        return proceed
+
+    async def step(request: bytes, call: Call) -> bytes:
+        if not method.roles & call.caller.signed_in.roles:
+            raise Denied("This needs a role that you do not hold.")
+        return await proceed(request, call)
+
+    return step
