@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from gateway import fields, limits, replies, routes
 from gateway.limits import JWT
-from mesh import certificates, envoy, upstreams
+from mesh import certificates, envoy, hops, upstreams
 from mesh.contract import REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
+from mesh.limits import LEEWAY, TOKEN_LIFE
 from mesh.sidecar import GATEWAY, transcoder
-from mesh.tokens import AUDIENCE, LEEWAY
+from mesh.tokens import AUDIENCE
 from services import topology
 
 EDGE = "edge"
 """Name of the certificate of the TLS listener."""
-TOKEN_LIFE = 300
-"""Seconds that an access token may still have to live."""
-TOKENS = 4096
-"""Verified tokens that are remembered."""
 AUTH = "auth"
 TRACES = "traces"
 """The collector of the gateway's own spans. It has no address yet, so they are dropped: the services record theirs."""
@@ -38,7 +35,7 @@ def gateway(contract: Contract, addresses: Addresses) -> Config:
     callees = topology.WORKLOAD[GATEWAY].calls
     clusters = [upstreams.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
     clusters.append({"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}})
-    return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, heap_mb=256, connections=4096)
+    return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, hops.EDGE_HEAP, hops.EDGE_CONNECTIONS)
 
 
 def _tls(addresses: Addresses) -> Config:
@@ -49,8 +46,8 @@ def _listener(name: str, host: str, port: int, chain: Config) -> Config:
     return {
         "name": name,
         "address": envoy.tcp(host, port),
-        "per_connection_buffer_limit_bytes": envoy.BUFFER,
-        "filter_chains": [chain | {"transport_socket_connect_timeout": "5s"}],
+        "per_connection_buffer_limit_bytes": hops.HOP_BUFFER,
+        "filter_chains": [chain | {"transport_socket_connect_timeout": envoy.seconds(hops.HOP_HANDSHAKE)}],
     }
 
 
@@ -81,13 +78,13 @@ def _edge(addresses: Addresses) -> Config:
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "common_http_protocol_options": {
             "headers_with_underscores_action": "REJECT_REQUEST",
-            "max_headers_count": 64,
-            "idle_timeout": "300s",
+            "max_headers_count": hops.HEADERS,
+            "idle_timeout": envoy.seconds(hops.CLIENT_IDLE),
         },
         "http2_protocol_options": envoy.http2() | envoy.alive(),
-        "request_headers_timeout": "10s",
-        "request_timeout": "30s",
-        "stream_idle_timeout": "60s",
+        "request_headers_timeout": envoy.seconds(hops.HEADERS_WITHIN),
+        "request_timeout": envoy.seconds(hops.REQUEST_WITHIN),
+        "stream_idle_timeout": envoy.seconds(hops.STREAM_IDLE),
         "forward_client_cert_details": "SANITIZE",
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
@@ -167,7 +164,7 @@ def _tokens(addresses: Addresses) -> Config:
         "forward": True,
         "payload_in_metadata": "payload",
         "failed_status_in_metadata": "failure",
-        "jwt_cache_config": {"jwt_cache_size": TOKENS},
+        "jwt_cache_config": {"jwt_cache_size": hops.EDGE_TOKENS},
     }
     return envoy.http_filter(
         JWT,
@@ -180,9 +177,13 @@ def _tokens(addresses: Addresses) -> Config:
 def _keys() -> Config:
     """Keys come from auth's sidecar, not through the edge, and the last good ones stay while it is away."""
     return {
-        "http_uri": {"uri": f"https://{AUTH}/.well-known/jwks.json", "cluster": AUTH, "timeout": "2s"},
-        "cache_duration": envoy.seconds(routes.JWKS_CACHE),
-        "async_fetch": {"fast_listener": False, "failed_refetch_duration": "1s"},
+        "http_uri": {
+            "uri": f"https://{AUTH}/.well-known/jwks.json",
+            "cluster": AUTH,
+            "timeout": envoy.seconds(hops.JWKS_WITHIN),
+        },
+        "cache_duration": envoy.seconds(hops.JWKS_CACHE),
+        "async_fetch": {"fast_listener": False, "failed_refetch_duration": envoy.seconds(hops.JWKS_PAUSE)},
     }
 
 

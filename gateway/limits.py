@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from mesh import envoy
+from mesh import envoy, hops
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Method, RateLimit
 from mesh.envoy import Config
 
@@ -15,10 +15,8 @@ BY_ADDRESS = "tulle.limit.address"
 BY_PRINCIPAL = "tulle.limit.principal"
 JWT = "envoy.filters.http.jwt_authn"
 
-ADDRESS_LIMIT = RateLimit(requests=3000, per=60.0)
-"""What one address (of IPv6, one /64) may ask of all methods: an office behind one address, not a flood."""
-PRINCIPALS = 10_000
-"""Buckets kept for each limit; beyond, the one that was used longest ago is forgotten."""
+ADDRESS_LIMIT = RateLimit(requests=hops.ADDRESS_REQUESTS, per=60.0)
+"""Of one address; of IPv6, one /64."""
 
 
 def idle(name: str) -> Config:
@@ -86,7 +84,7 @@ def _limit(name: str, limit: RateLimit, keys: list[list[Config]]) -> Config:
         filter_enforced=_ALWAYS,
         rate_limits=[{"actions": actions} for actions in keys],
         descriptors=[{"entries": _entries(actions), "token_bucket": bucket} for actions in keys],
-        max_dynamic_descriptors=PRINCIPALS,
+        max_dynamic_descriptors=hops.BUCKETS,
         rate_limited_as_resource_exhausted=True,
         response_headers_to_add=[{"header": {"key": "retry-after", "value": str(retry_after(limit))}}],
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.limits import JWT
-from mesh import envoy
+from mesh import hops
 from mesh.envoy import Config
 
 DOMAIN = "gateway.tulle"
@@ -42,7 +42,7 @@ REPLIES = (
     Reply(403, 7, "You may not do this.", "DENIED"),
     Reply(404, 5, "There is nothing at this path.", "NO_SUCH_PATH"),
     Reply(408, 4, "The request did not arrive in time.", "REQUEST_TIMEOUT"),
-    Reply(413, 3, f"The request is longer than {envoy.MAX_REQUEST} bytes.", "REQUEST_TOO_LARGE"),
+    Reply(413, 3, f"The request is longer than {hops.MAX_REQUEST} bytes.", "REQUEST_TOO_LARGE"),
     Reply(415, 3, "The body must be application/json.", "UNSUPPORTED_MEDIA_TYPE"),
     Reply(426, 9, "Use HTTP/1.1 or HTTP/2.", "UPGRADE_REQUIRED"),
     Reply(429, 8, "Too many requests; slow down.", "RATE_LIMITED"),

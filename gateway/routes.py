@@ -7,7 +7,7 @@ it, and with it each bucket of its rate limits.
 from __future__ import annotations
 
 from gateway import limits
-from mesh import envoy, upstreams
+from mesh import envoy, hops, upstreams
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Config
 from mesh.identity import ADDRESS
@@ -15,8 +15,6 @@ from mesh.sidecar import GATEWAY, KEYS
 from services import topology
 
 TABLE = "edge"
-JWKS_CACHE = 60
-"""Seconds for which keys are cached here and by whoever fetches them through the edge."""
 
 
 def offered(contract: Contract) -> tuple[Method, ...]:
@@ -58,14 +56,14 @@ _REST: Config = {
     "name": "rest",
     "match": {"prefix": "/"},
     "route": {"cluster": "none", "cluster_not_found_response_code": "NOT_FOUND"},
-    "request_body_buffer_limit": envoy.MAX_REQUEST,
+    "request_body_buffer_limit": hops.MAX_REQUEST,
 }
 
 
 def _route(method: Method) -> Config:
     action = {
         "cluster": topology.owner(method.service).name,
-        "timeout": envoy.seconds(method.deadline + envoy.EDGE_MARGIN),
+        "timeout": envoy.seconds(method.deadline + hops.EDGE_MARGIN),
         **upstreams.retry(method),
     }
     route = {
@@ -81,7 +79,7 @@ def _route(method: Method) -> Config:
 
 
 def _caching(method: Method) -> str:
-    return f"public, max-age={JWKS_CACHE}" if method.service == KEYS else "no-store"
+    return f"public, max-age={hops.JWKS_CACHE:.0f}" if method.service == KEYS else "no-store"
 
 
 def _policy(method: Method) -> Config:

@@ -23,15 +23,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFE = timedelta(hours=24)
-"""How long a workload's certificate lasts."""
-AUTHORITY_LIFE = timedelta(days=365)
-AUTHORITY_RENEWED = timedelta(days=30)
-"""An authority with less left is replaced when a stack starts, which gives all workloads new certificates."""
-SKEW = timedelta(minutes=5)
-"""Certificates begin in the past: clocks differ."""
-KEPT = 2
-"""Sets of files that stay: the newest and the one that a reader may be reading."""
+from infra.limits import DAY, limit
+
+_CERTIFICATE_LIFE = limit("CERTIFICATE_LIFE", DAY, "s", "Of a workload's identity; renewed at half of it.")
+_AUTHORITY_LIFE = limit("AUTHORITY_LIFE", 365 * DAY, "s", "Of the local authority.")
+_AUTHORITY_RENEWED = limit("AUTHORITY_RENEWED", 30 * DAY, "s", "An authority with less left is replaced at a start.")
+_CERTIFICATE_SKEW = limit("CERTIFICATE_SKEW", 300.0, "s", "Certificates begin in the past: clocks differ.")
+KEPT = limit("CERTIFICATES_KEPT", 2, "sets", "Of a workload's files: the newest, and the one that is being read.")
+
+LIFE, AUTHORITY_LIFE = timedelta(seconds=_CERTIFICATE_LIFE), timedelta(seconds=_AUTHORITY_LIFE)
+AUTHORITY_RENEWED, SKEW = timedelta(seconds=_AUTHORITY_RENEWED), timedelta(seconds=_CERTIFICATE_SKEW)
 
 # In the order of Identity.
 FILES = ("cert.pem", "key.pem", "ca.pem")

@@ -12,30 +12,12 @@ from typing import Any
 
 import yaml
 
+from mesh import hops
 from services import topology
 
 type_url = "type.googleapis.com/{}".format
 
 Config = dict[str, Any]
-
-# Each hop adds a little to the contract's deadline, so that the application answers first and every
-# answer leaves the platform within half a second after it.
-INBOUND_MARGIN = 0.1
-OUTBOUND_MARGIN = 0.2
-EDGE_MARGIN = 0.3
-
-STREAMS = 100
-STREAM_WINDOW = 64 * 1024
-CONNECTION_WINDOW = 1024 * 1024
-BUFFER = 32 * 1024
-MAX_HEADERS_KB = 16
-MAX_REQUEST = 256 * 1024
-"""Longest REST request, in bytes, held in memory while it is checked; the services limit gRPC themselves."""
-MAX_RESPONSE = 4 * 1024 * 1024
-"""Longest answer, in bytes: gRPC's own default."""
-KEEPALIVE = 30.0
-CONNECTION_LIFE = 3600.0
-"""A connection inside the mesh is made anew after an hour, since certificates are looked at only then."""
 
 
 @dataclass(frozen=True)
@@ -173,15 +155,17 @@ def _overload(heap_mb: int, connections: int) -> Config:
 def http2() -> Config:
     """HTTP/2 with the limits of Envoy's edge guide."""
     return {
-        "max_concurrent_streams": STREAMS,
-        "initial_stream_window_size": STREAM_WINDOW,
-        "initial_connection_window_size": CONNECTION_WINDOW,
+        "max_concurrent_streams": hops.STREAMS,
+        "initial_stream_window_size": hops.STREAM_WINDOW,
+        "initial_connection_window_size": hops.CONNECTION_WINDOW,
     }
 
 
 def alive() -> Config:
     """HTTP/2 that finds out when the other side is gone without a word."""
-    return {"connection_keepalive": {"interval": seconds(KEEPALIVE), "timeout": "5s"}}
+    return {
+        "connection_keepalive": {"interval": seconds(hops.HOP_KEEPALIVE), "timeout": seconds(hops.HOP_KEEPALIVE_WAIT)}
+    }
 
 
 def forget(*prefixes: str) -> Config:
@@ -197,7 +181,7 @@ def manager(name: str, filters: list[Config], routes: Config, **fields: Any) -> 
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         http_filters=[*filters, ROUTER],
-        max_request_headers_kb=MAX_HEADERS_KB,
+        max_request_headers_kb=hops.HEADERS_KIB,
         server_name="tulle",
         **routes,
         **fields,
@@ -218,8 +202,8 @@ def mesh_manager(name: str, filters: list[Config], route_config: Config, **field
         generate_request_id=False,
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
-        common_http_protocol_options={"max_connection_duration": seconds(CONNECTION_LIFE)},
-        request_headers_timeout="10s",
+        common_http_protocol_options={"max_connection_duration": seconds(hops.CONNECTION_LIFE)},
+        request_headers_timeout=seconds(hops.HEADERS_WITHIN),
         # A stream's life is its route's timeout.
         stream_idle_timeout="0s",
         access_log=[failures_log(name)],

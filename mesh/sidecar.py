@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from mesh import certificates, envoy, upstreams
+from mesh import certificates, envoy, hops, upstreams
 from mesh.contract import Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS, SECRET
@@ -25,7 +25,6 @@ OPERATOR = "operator"
 GATEWAY = "gateway"
 KEYS = "tulle.auth.v1.KeysService"
 """The one service that a sidecar also offers as JSON: Envoys fetch key sets by plain GET."""
-WATCH_LIFE = 3600.0
 
 
 def sidecar(workload: str, contract: Contract, addresses: Addresses) -> Config:
@@ -36,7 +35,7 @@ def sidecar(workload: str, contract: Contract, addresses: Addresses) -> Config:
     if entry.calls:
         listeners.append(_outbound(workload, contract, addresses))
         clusters += [upstreams.workload_cluster(workload, callee, addresses) for callee in entry.calls]
-    config = envoy.bootstrap(workload, addresses, listeners, clusters, heap_mb=128, connections=1024)
+    config = envoy.bootstrap(workload, addresses, listeners, clusters, hops.SIDECAR_HEAP, hops.SIDECAR_CONNECTIONS)
     config["static_resources"]["secrets"] = [_secret(workload, addresses)]
     return config
 
@@ -81,8 +80,8 @@ def _listener(name: str, address: Config, chain: Config) -> Config:
     return {
         "name": name,
         "address": address,
-        "per_connection_buffer_limit_bytes": envoy.BUFFER,
-        "filter_chains": [chain | {"transport_socket_connect_timeout": "5s"}],
+        "per_connection_buffer_limit_bytes": hops.HOP_BUFFER,
+        "filter_chains": [chain | {"transport_socket_connect_timeout": envoy.seconds(hops.HOP_HANDSHAKE)}],
     }
 
 
@@ -135,20 +134,20 @@ def transcoder(addresses: Addresses, services: Iterable[str]) -> Config:
         convert_grpc_status=True,
         print_options={"always_print_primitive_fields": True},
         request_validation_options={"reject_unknown_method": True, "reject_unknown_query_parameters": True},
-        max_request_body_size=envoy.MAX_REQUEST,
-        max_response_body_size=envoy.MAX_RESPONSE,
+        max_request_body_size=hops.MAX_REQUEST,
+        max_response_body_size=hops.MAX_RESPONSE,
     )
 
 
 def _inbound_routes(workload: str, contract: Contract) -> Config:
     routes = [route for method in served(workload, contract) for route in _method_routes(method)]
-    routes += [_route(path, WATCH_LIFE, "service", drop=(ADDRESS,)) for path in HEALTH + REFLECTION]
+    routes += [_route(path, hops.WATCH_LIFE, "service", drop=(ADDRESS,)) for path in HEALTH + REFLECTION]
     return _table("inbound", routes)
 
 
 def _method_routes(method: Method) -> list[Config]:
     """The gateway knows the client's address; what anybody else says about it is dropped."""
-    timeout = method.deadline + envoy.INBOUND_MARGIN
+    timeout = method.deadline + hops.INBOUND_MARGIN
     others = _route(method.path, timeout, "service", drop=(ADDRESS,))
     if GATEWAY not in method.callers:
         return [others]
@@ -173,7 +172,7 @@ def _outbound(workload: str, contract: Contract, addresses: Addresses) -> Config
 
 
 def _call(callee: str, method: Method) -> Config:
-    route = _route(method.path, method.deadline + envoy.OUTBOUND_MARGIN, callee)
+    route = _route(method.path, method.deadline + hops.OUTBOUND_MARGIN, callee)
     route["route"] |= upstreams.retry(method)
     return route
 

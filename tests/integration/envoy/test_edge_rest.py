@@ -11,7 +11,7 @@ import httpx
 import pytest
 from tulle.users.v1 import users_pb2
 
-from mesh.envoy import EDGE_MARGIN, MAX_REQUEST
+from mesh.hops import EDGE_MARGIN, MAX_REQUEST
 from tests.integration.envoy.rig import GET_PROFILE, LOG_IN, UPDATE_PROFILE, Rig, slow
 
 JSON = {"content-type": "application/json"}

@@ -19,7 +19,7 @@ import pytest
 
 from infra import ca
 from mesh.contract import contract
-from mesh.upstreams import RETRIES
+from mesh.hops import RETRIES
 from services import topology
 from tests.integration.envoy.rig import (
     BATCH_GET,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey
 
-from mesh.tokens import LEEWAY
+from mesh.limits import LEEWAY
 from tests.integration.envoy.rig import GET_JWKS, LIST_USERS, Rig, call
 from tests.integration.envoy.test_edge_rest import refusal
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway import limits
+from mesh import hops
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Method, RateLimit, contract
 
 METHOD = contract().method("/tulle.users.v1.UsersService/GetProfile")
@@ -43,5 +44,5 @@ def test_retry_after_is_when_the_next_token_is_there(requests: int, per: float, 
 
 def test_limits_hold_memory_within_a_bound() -> None:
     """However many clients there are, only so many buckets are kept."""
-    assert limits.by_principal(METHOD)["max_dynamic_descriptors"] == limits.PRINCIPALS
-    assert limits.by_address()["max_dynamic_descriptors"] == limits.PRINCIPALS
+    assert limits.by_principal(METHOD)["max_dynamic_descriptors"] == hops.BUCKETS
+    assert limits.by_address()["max_dynamic_descriptors"] == hops.BUCKETS

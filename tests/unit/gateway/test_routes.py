@@ -6,7 +6,8 @@ import pytest
 
 from gateway import limits, routes
 from mesh.contract import NONE, Method, contract
-from mesh.envoy import EDGE_MARGIN, seconds
+from mesh.envoy import seconds
+from mesh.hops import EDGE_MARGIN
 from services import topology
 
 OFFERED = [method for method in contract().methods if "gateway" in method.callers]

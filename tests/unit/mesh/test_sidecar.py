@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mesh import certificates, envoy, upstreams
+from mesh import certificates, hops
 from mesh.contract import contract
 from mesh.envoy import Addresses
 from mesh.sidecar import HEALTH, REFLECTION, allowed, sidecar
@@ -69,12 +69,12 @@ def test_outbound_repeats_only_what_is_safe() -> None:
         assert ("retry_policy" in route["route"]) == safe
     for cluster in config["static_resources"]["clusters"]:
         budget = cluster["circuit_breakers"]["thresholds"][0]["retry_budget"]
-        assert budget["budget_percent"]["value"] == upstreams.RETRY_BUDGET
+        assert budget["budget_percent"]["value"] == hops.RETRY_BUDGET
 
 
 def test_each_hop_waits_a_little_longer() -> None:
     """The application answers first, then its sidecar, then the caller's, then the edge."""
-    assert 0 < envoy.INBOUND_MARGIN < envoy.OUTBOUND_MARGIN < envoy.EDGE_MARGIN < 0.5
+    assert 0 < hops.INBOUND_MARGIN < hops.OUTBOUND_MARGIN < hops.EDGE_MARGIN < 0.5
 
 
 def test_tls_is_1_3_on_both_sides() -> None:
