@@ -39,8 +39,9 @@ def prefix(uid: int, *paths: Path) -> list[str]:
 
 
 def give(path: Path, uid: int) -> None:
-    """Make `uid` the owner of a folder and all that is in it; nothing if we are not root."""
+    """Make `uid` the owner of a file, or of a folder and all that is in it; nothing if we are not root."""
     if needed():
+        os.chown(path, uid, uid)
         for folder, _, files in os.walk(path):
             for name in (".", *files):
                 os.chown(os.path.join(folder, name), uid, uid)

@@ -8,10 +8,7 @@ import pytest
 from infra.postgres import open_database
 from services.users.main import Settings
 from tests.contract.users.stores import InMemory, InPostgres, Kept
-from tests.integration.events.conftest import postgres
-from tests.integration.events.servers import PASSWORD, Postgres
-
-__all__ = ["postgres"]
+from tests.servers import PASSWORD, Postgres
 
 
 @pytest.fixture(params=["memory", "PostgreSQL"])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,7 @@ import pytest
 from infra.events.bus import Bus, open_bus
 from infra.postgres import Database, open_database
 from infra.settings import ServiceSettings
-from tests.integration.events.servers import PASSWORD, Nats, Postgres
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="tulle-pg-"))
-    folder.chmod(0o711)  # a server without privileges reaches its data through it
-    server = Postgres(folder)
-    server.create()
-    server.start()
-    try:
-        asyncio.run(server.make_template())
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
+from tests.servers import PASSWORD, Nats, Postgres
 
 
 @dataclass

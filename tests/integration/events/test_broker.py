@@ -23,8 +23,8 @@ from infra.postgres import Database
 from mesh import model
 from mesh.contract import contract
 from tests.integration.events.conftest import Site, eventually, running
-from tests.integration.events.servers import PASSWORD
 from tests.integration.events.story import count, effects, happen, histories, noting
+from tests.servers import PASSWORD
 
 ALLOWED = [("auth", "tulle.auth.account_created"), ("users", "tulle.users.profile_updated")]
 REFUSED = [

@@ -17,10 +17,7 @@ from mesh.model import OrganisationId, SessionId, Unauthenticated, User, UserId
 from mesh.transports.inprocess import InProcess
 from services import topology
 from services.users.main import Settings, build
-from tests.integration.events.conftest import postgres
-from tests.integration.events.servers import PASSWORD, Postgres
-
-__all__ = ["postgres"]
+from tests.servers import PASSWORD, Postgres
 
 Stub = Any
 """A UsersServiceStub whose methods are awaited."""

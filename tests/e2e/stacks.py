@@ -1,0 +1,124 @@
+"""Whole stacks, each in a data folder and on ports of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from infra.local import control
+from infra.local.layout import Layout, layout
+from infra.settings import StackSettings, development_environment
+from services import topology
+from tests.e2e.doors import Edge, Sidecar
+from tests.e2e.people import eventually
+from tests.servers import free_port
+
+PATIENCE = 90.0
+"""Seconds in which a stack must be up, on a machine that does other things too."""
+
+
+class Stack:
+    """A running stack; what happens to it is up to the test."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = StackSettings(data_dir=folder, http_port=free_port(), https_port=free_port())
+        self.layout: Layout = layout(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def edge(self) -> Edge:
+        settings = self.layout.settings
+        authority = self.layout.data / "certs" / "operator" / "current" / "ca.pem"
+        return Edge("127.0.0.1", settings.http_port, settings.https_port, authority)
+
+    @property
+    def sidecars(self) -> dict[str, Sidecar]:
+        served = [workload.name for workload in topology.WORKLOADS if workload.serves]
+        return {name: Sidecar(name, f"127.0.0.1:{self.layout.ports[name]}") for name in served}
+
+    def certificates(self, workload: str) -> Path:
+        """The folder of a workload's certificate."""
+        return self.layout.data / "certs" / workload / "current"
+
+    def start(self) -> None:
+        """Start it and wait until everything is ready. Raises: AssertionError with its log if it does not come up."""
+        settings = self.layout.settings
+        own = {
+            "TULLE_DATA_DIR": str(settings.data_dir),
+            "TULLE_HTTP_PORT": str(settings.http_port),
+            "TULLE_HTTPS_PORT": str(settings.https_port),
+        }
+        log = self.layout.folder("logs") / "stack.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra.local.stack"],
+                env=development_environment() | own,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until(lambda: self.startup_seconds is not None, log)
+
+    @property
+    def startup_seconds(self) -> float | None:
+        """How long the start took; None while it lasts."""
+        told = self._told()
+        ours = self._process is not None and told.get("pid") == self._process.pid
+        return told["startup_seconds"] if ours else None
+
+    def stop(self) -> None:
+        """Stop it as Ctrl-C does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+
+    def kill(self, name: str) -> None:
+        """End a process without a word, if it is there at all."""
+        if pid := self.process(name)["pid"]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def process(self, name: str) -> dict[str, Any]:
+        """What the stack says of one process."""
+        return next(process for process in self._told()["processes"] if process["name"] == name)
+
+    async def ready(self) -> None:
+        """Wait until every process is ready again."""
+
+        async def all_ready() -> bool:
+            return all(process["state"] == "ready" for process in self._told()["processes"])
+
+        await eventually(all_ready)
+
+    async def mails(self, address: str) -> list[str]:
+        """The texts of all mails to an address, oldest first."""
+        return [text for to, text in self._mails() if to == address]
+
+    def _mails(self) -> Iterator[tuple[str, str]]:
+        for file in sorted((self.layout.data / "mail").glob("*.eml")):
+            message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            body = message.get_body(("plain",))
+            yield str(message["to"]), body.get_content() if body else ""
+
+    def _told(self) -> dict[str, Any]:
+        try:
+            return control.told(self.layout)
+        except (OSError, ValueError):
+            return {}
+
+    def _wait_until(self, true: Any, log: Path) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            assert self._process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
