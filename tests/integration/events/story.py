@@ -51,7 +51,7 @@ async def happen(
     return str(event[0])
 
 
-def noting(database: Database, before: Any = None) -> Subscriptions:
+def noting(database: Database, before: Any = None, after: Any = None) -> Subscriptions:
     """A handler whose effect is a row; nothing but the inbox keeps it from having it twice."""
 
     async def note(event: Received) -> None:
@@ -64,6 +64,8 @@ def noting(database: Database, before: Any = None) -> Subscriptions:
                 event.aggregate_id,
                 event.aggregate_seq,
             )
+        if after is not None:
+            await after(event)
 
     return {events_pb2.AccountCreated: note}
 
