@@ -88,6 +88,17 @@ async def open_channel(outbound: Path) -> AsyncIterator[Channel]:
         yield Channel(channel)
 
 
+@contextlib.asynccontextmanager
+async def open_mutual(
+    target: str, workload: str, authority: bytes, key: bytes, certificate: bytes
+) -> AsyncIterator[Channel]:
+    """The channel to the sidecar of `workload` at `target`, for callers without a sidecar of their own (PEM)."""
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+    options = (*_OPTIONS, ("grpc.ssl_target_name_override", workload))
+    async with grpc.aio.secure_channel(target, credentials, options=options) as channel:
+        yield Channel(channel)
+
+
 def _timeout(method: Method, asked: float | None) -> float:
     """Raises: DeadlineExceeded if the call that we serve has no time left."""
     call = current.get()

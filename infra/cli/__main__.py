@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from infra.cli import development, operations, platform
 from infra.cli.app import app, told
 
@@ -17,4 +15,4 @@ def main() -> None:
 for module in (platform, operations, development):
     assert module
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,75 @@
+"""Messages and what they mean here, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from tulle.auth.v1 import auth_pb2 as pb
+from tulle.policy.v1 import policy_pb2
+
+from services.auth.domain.entities import Account, Issued, Session, SignedIn
+
+
+def tokens_to_pb(issued: Issued) -> pb.Tokens:
+    """What a client holds."""
+    return pb.Tokens(
+        access_token=issued.access_token,
+        expires_in=issued.expires_in,
+        refresh_token=issued.refresh_token,
+        user_id=issued.user_id,
+        session_id=issued.session_id,
+    )
+
+
+def outcome_to_pb(outcome: Issued | str) -> pb.LogInResponse:
+    """Tokens or a challenge."""
+    if isinstance(outcome, Issued):
+        return pb.LogInResponse(tokens=tokens_to_pb(outcome))
+    return pb.LogInResponse(challenge=pb.Challenge(challenge_token=outcome))
+
+
+def session_to_pb(session: Session, current: str) -> pb.Session:
+    """A session; `current` is the one that asks."""
+    return pb.Session(
+        session_id=session.session_id,
+        device=session.device,
+        create_time=_time_to_pb(session.create_time),
+        refresh_time=_time_to_pb(session.refresh_time),
+        expire_time=_time_to_pb(session.expire_time),
+        current=session.session_id == current,
+    )
+
+
+def role_from_pb(role: policy_pb2.Role.ValueType) -> str:
+    """The role's name in tokens."""
+    return policy_pb2.Role.Name(role).removeprefix("ROLE_").lower()
+
+
+def role_to_pb(role: str) -> policy_pb2.Role.ValueType:
+    """The role of a name."""
+    return policy_pb2.Role.Value(f"ROLE_{role.upper()}")
+
+
+def account_roles_to_pb(account: Account) -> pb.AccountRoles:
+    """Who holds which roles."""
+    return pb.AccountRoles(user_id=account.user_id, roles=map(role_to_pb, sorted(account.roles)))
+
+
+def living_to_pb(signed_in: SignedIn) -> pb.CheckSessionResponse:
+    """What is true of a session now."""
+    roles = map(role_to_pb, sorted(signed_in.roles))
+    return pb.CheckSessionResponse(user_id=signed_in.session.user_id, roles=roles)
+
+
+def jwks_to_pb(jwks: Mapping[str, Any]) -> pb.Jwks:
+    """The key set."""
+    return pb.Jwks(keys=[pb.Jwk(**key) for key in jwks["keys"]])
+
+
+def _time_to_pb(time: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

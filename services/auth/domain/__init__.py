@@ -1,0 +1,1 @@
+"""Accounts, credentials and sessions: what they are, their rules and use cases. Knows no framework."""

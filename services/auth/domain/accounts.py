@@ -1,0 +1,168 @@
+"""Opening accounts and everything that a person does with a password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mesh.model import ADMINISTRATOR, Caller, Conflict, OrganisationId, UserId, new_id, require
+from services.auth.domain import passwords
+from services.auth.domain.entities import (
+    RESET_WITHIN,
+    VERIFY_WITHIN,
+    Account,
+    AccountCreated,
+    Mail,
+    MailKind,
+    MailRequested,
+    RolesChanged,
+    email_key,
+)
+from services.auth.domain.errors import (
+    AccountNotFound,
+    BadCredentials,
+    BadToken,
+    LastAdministrator,
+    SessionEnded,
+)
+from services.auth.domain.ports import Hasher, Store, Throttle
+from services.auth.domain.refresh import mailed
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The use cases. `common`: passwords that everybody tries. `key`: for the tokens of mails."""
+
+    store: Store
+    hasher: Hasher
+    throttle: Throttle
+    common: Container[str]
+    key: bytes
+    now: Callable[[], datetime]
+
+    async def sign_up(self, caller: Caller, email: str, password: str) -> None:
+        """Ask for an account. Whoever asks learns nothing; the owner of the address gets a mail.
+
+        Raises: WeakPassword.
+        """
+        password = passwords.normalised(password)
+        passwords.check(password, email, second_factor=False, common=self.common, field="password")
+        mail = self.mail(MailKind.VERIFY, email)
+        password_hash = await self.hasher.hash(password)
+        expires = mail.create_time + VERIFY_WITHIN
+        await self.store.sign_up(mail, password_hash, len(password), expires, MailRequested.of(caller, mail))
+
+    async def verify_email(self, caller: Caller, token: str) -> UserId:
+        """Open the account of a sign-up. Raises: BadToken."""
+        now = self.now()
+        account = Account(
+            user_id=UserId(new_id("user", now.timestamp())),
+            organisation_id=OrganisationId(new_id("organisation", now.timestamp())),
+            email="",
+            password_hash="",
+            password_length=0,
+            create_time=now,
+        )
+        opened = await self.store.open_account(self.mail_id(token), account, AccountCreated.of(caller, account), now)
+        if opened is None:
+            raise BadToken
+        return opened.user_id
+
+    async def request_reset(self, caller: Caller, email: str) -> None:
+        """Send a reset token to the owner of an address, if there is one."""
+        mail = self.mail(MailKind.RESET, email)
+        await self.store.request_reset(mail, mail.create_time + RESET_WITHIN, MailRequested.of(caller, mail))
+
+    async def reset_password(self, caller: Caller, token: str, password: str) -> None:
+        """Set a new password with a mailed token; a second factor stays. Raises: BadToken; WeakPassword."""
+        now, mail_id, password = self.now(), self.mail_id(token), passwords.normalised(password)
+        account = await self.store.reset_account(mail_id, now)
+        if account is None:
+            raise BadToken
+        passwords.check(password, account.email, account.second_factor, self.common, "new_password")
+        password_hash = await self.hasher.hash(password)
+        notice = self.mail(MailKind.PASSWORD_CHANGED, account.email)
+        event = MailRequested.of(caller, notice)
+        done = await self.store.reset_password(mail_id, password_hash, len(password), now, notice, event)
+        require(done, BadToken)
+
+    async def change_password(self, caller: Caller, password: str, new_password: str) -> None:
+        """Change your own password and end your other sessions. Raises: BadCredentials; WeakPassword."""
+        account = await self.reauthenticated(caller, password)
+        new_password = passwords.normalised(new_password)
+        passwords.check(new_password, account.email, account.second_factor, self.common, "new_password")
+        password_hash = await self.hasher.hash(new_password)
+        notice = self.mail(MailKind.PASSWORD_CHANGED, account.email)
+        event, keep = MailRequested.of(caller, notice), caller.signed_in.session_id
+        await self.store.set_password(account.user_id, password_hash, len(new_password), keep, notice, event)
+
+    async def authenticated(self, caller: Caller, email: str, password: str) -> Account:
+        """The account that address and password open, and never faster for one that is not there.
+
+        Raises: BadCredentials; TooManyAttempts.
+        """
+        await self.throttle.begin(email_key(email), caller.address)
+        account = await self.store.account_of(email)
+        password = passwords.normalised(password)
+        right = await self.hasher.verify(account.password_hash if account else None, password)
+        if account is None or not right:
+            raise BadCredentials
+        if self.hasher.outdated(account.password_hash):
+            await self.store.rehash(account.user_id, account.password_hash, await self.hasher.hash(password))
+        if not account.second_factor:
+            await self.throttle.succeeded(email_key(email), caller.address)
+        return account
+
+    async def reauthenticated(self, caller: Caller, password: str) -> Account:
+        """Your own account, after you have shown your password once more. Raises as `authenticated`."""
+        account = await self.own(caller)
+        return await self.authenticated(caller, account.email, password)
+
+    async def own(self, caller: Caller) -> Account:
+        """Your own account. Raises: SessionEnded if it is gone."""
+        account = await self.store.account(caller.signed_in.user_id)
+        if account is None:
+            raise SessionEnded
+        return account
+
+    async def grant_role(self, caller: Caller, user_id: UserId, role: str) -> Account:
+        """Give a role. Raises: AccountNotFound."""
+        return await self._set_roles(caller, user_id, lambda roles: roles | {role})
+
+    async def revoke_role(self, caller: Caller, user_id: UserId, role: str) -> Account:
+        """Take a role. Raises: AccountNotFound; LastAdministrator."""
+        return await self._set_roles(caller, user_id, lambda roles: roles - {role})
+
+    async def appoint_administrator(self, caller: Caller, email: str) -> Account:
+        """Make the account of an address an administrator. Raises: AccountNotFound."""
+        account = await self.store.account_of(email)
+        if account is None:
+            raise AccountNotFound
+        return await self.grant_role(caller, account.user_id, ADMINISTRATOR)
+
+    async def _set_roles(
+        self, caller: Caller, user_id: UserId, change: Callable[[frozenset[str]], frozenset[str]]
+    ) -> Account:
+        account = await self.store.account(user_id)
+        if account is None:
+            raise AccountNotFound
+        roles = change(account.roles)
+        if roles == account.roles:
+            return account
+        if not await self.store.set_roles(account, roles, RolesChanged.of(caller, account, roles)):
+            require(ADMINISTRATOR in roles or await self.store.administrators() > 1, LastAdministrator)
+            raise Conflict
+        return replace(account, roles=roles, version=account.version + 1)
+
+    def mail(self, kind: MailKind, email: str) -> Mail:
+        """A mail to an address."""
+        now = self.now()
+        return Mail(mail_id=new_id("mail", now.timestamp()), kind=kind, email=email.strip(), create_time=now)
+
+    def mail_id(self, token: str) -> str:
+        """The mail that carried a token. Raises: BadToken."""
+        mail_id = mailed(self.key, token)
+        if mail_id is None:
+            raise BadToken
+        return mail_id

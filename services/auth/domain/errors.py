@@ -1,0 +1,72 @@
+"""Everything that auth tells its callers."""
+
+from __future__ import annotations
+
+from mesh.model import (
+    AlreadyExists,
+    Exhausted,
+    FailedPrecondition,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+)
+
+
+class WeakPassword(Invalid):
+    """This password is too easy to guess."""
+
+
+class BadToken(Invalid):
+    """This token is not valid: it may have been used, or have expired. Ask for a new mail."""
+
+
+class BadCredentials(Unauthenticated):
+    """Address or password is wrong."""
+
+
+class BadCode(Unauthenticated):
+    """This code is wrong or was used before; wait for the next one."""
+
+
+class BadChallenge(Unauthenticated):
+    """This log-in has expired or is complete; begin again with your password."""
+
+
+class BadRefreshToken(Unauthenticated):
+    """This refresh token is not valid; log in again."""
+
+
+class RefreshTokenReused(Unauthenticated):
+    """This refresh token was used before, so its session has been ended; log in again."""
+
+
+class SessionEnded(Unauthenticated):
+    """This session has ended; log in again."""
+
+
+class TooManyAttempts(Exhausted):
+    """Too many failed attempts; wait before you try again."""
+
+
+class SessionNotFound(NotFound):
+    """You have no such session."""
+
+
+class AccountNotFound(NotFound):
+    """There is no such account."""
+
+
+class TotpAlreadyEnrolled(AlreadyExists):
+    """Your second factor is on already; switch it off before you enrol another device."""
+
+
+class TotpNotEnrolled(FailedPrecondition):
+    """There is no second factor to do this with; enrol one first."""
+
+
+class PasswordTooShort(FailedPrecondition):
+    """Without a second factor a password needs 15 characters; change yours first."""
+
+
+class LastAdministrator(FailedPrecondition):
+    """This is the last administrator; appoint another one first."""

@@ -1,0 +1,43 @@
+"""What a password must be (NIST SP 800-63B-4, 3.1.1): long enough and not easy to guess; nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Container
+
+from mesh.model import Violation
+from services.auth.domain.errors import WeakPassword
+
+ALONE = 15
+"""Fewest characters of a password that stands alone."""
+WITH_SECOND_FACTOR = 8
+FEWEST_DIFFERENT = 5
+"""Characters that must differ, so that no repetition passes."""
+
+
+def normalised(password: str) -> str:
+    """The same password however a keyboard composed it (NFC)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def check(password: str, email: str, second_factor: bool, common: Container[str], field: str) -> None:
+    """Raises: WeakPassword naming `field` and what to do."""
+    needed = WITH_SECOND_FACTOR if second_factor else ALONE
+    if len(password) < needed:
+        raise _weak(field, f"must have at least {needed} characters")
+    lower = password.lower()
+    if lower in common or len(set(lower)) < FEWEST_DIFFERENT or _sequence(lower):
+        raise _weak(field, "is one of the first that an attacker tries")
+    name = email.partition("@")[0].lower()
+    if len(name) >= 4 and len(lower.replace(name, "")) < needed // 2:
+        raise _weak(field, "is little more than your address")
+
+
+def _sequence(text: str) -> bool:
+    steps = {ord(after) - ord(before) for before, after in itertools.pairwise(text)}
+    return steps in ({1}, {-1})
+
+
+def _weak(field: str, why: str) -> WeakPassword:
+    return WeakPassword(f"This password {why}.", violations=(Violation(field, why),))

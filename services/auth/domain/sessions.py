@@ -1,0 +1,158 @@
+"""Logging in, staying logged in, logging out."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mesh.model import Caller, SessionId, User, UserId, new_id, require
+from services.auth.domain.accounts import Accounts
+from services.auth.domain.entities import (
+    CHALLENGE_WITHIN,
+    LARGEST_LIST,
+    REFRESH_GRACE,
+    SESSION_IDLE,
+    SESSION_LIFE,
+    Account,
+    Issued,
+    Session,
+    SignedIn,
+    email_key,
+)
+from services.auth.domain.errors import (
+    BadChallenge,
+    BadCode,
+    BadRefreshToken,
+    RefreshTokenReused,
+    SessionEnded,
+    SessionNotFound,
+)
+from services.auth.domain.ports import Signer, Store, Throttle
+from services.auth.domain.refresh import RefreshToken
+from services.auth.domain.second_factor import SecondFactor
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The use cases. `key`: makes and seals refresh tokens."""
+
+    store: Store
+    accounts: Accounts
+    second_factor: SecondFactor
+    throttle: Throttle
+    signer: Signer
+    key: bytes
+    now: Callable[[], datetime]
+
+    async def log_in(self, caller: Caller, email: str, password: str, device: str) -> Issued | str:
+        """Tokens, or the challenge that a second factor must answer.
+
+        Raises: BadCredentials; TooManyAttempts.
+        """
+        account = await self.accounts.authenticated(caller, email, password)
+        if not account.second_factor:
+            return await self._begin(account, device)
+        challenge = secrets.token_urlsafe(32)
+        expires = self.now() + CHALLENGE_WITHIN
+        await self.store.put_challenge(_hash(challenge), account.user_id, device, expires)
+        return challenge
+
+    async def complete(self, caller: Caller, challenge: str, code: str) -> Issued:
+        """Answer a challenge with a code of the device or a recovery code.
+
+        Raises: BadChallenge; BadCode; TooManyAttempts.
+        """
+        found = await self.store.challenged(_hash(challenge), self.now())
+        if found is None:
+            raise BadChallenge
+        account, device = found
+        await self.throttle.begin(email_key(account.email), caller.address)
+        require(await self.second_factor.right(account, code), BadCode)
+        require(await self.store.close_challenge(_hash(challenge)), BadChallenge)
+        await self.throttle.succeeded(email_key(account.email), caller.address)
+        return await self._begin(account, device)
+
+    async def refresh(self, text: str) -> Issued:
+        """New tokens for a refresh token.
+
+        Asked again within REFRESH_GRACE, the same successor; any other reuse ends the session.
+        Raises: BadRefreshToken; RefreshTokenReused.
+        """
+        token, now = RefreshToken.opened(text, self.key), self.now()
+        successor = token.successor(self.key)
+        signed_in = await self.store.rotate(token.session_id, token.hash, successor.hash, now, now - SESSION_IDLE)
+        if signed_in is None:
+            signed_in = await self.store.repeat(token.session_id, token.hash, now - REFRESH_GRACE, now)
+        if signed_in is None:
+            require(not await self._reused(token), RefreshTokenReused)
+            raise BadRefreshToken
+        return await self._issued(signed_in, successor)
+
+    async def _reused(self, token: RefreshToken) -> bool:
+        """Whether the session still lived, which then ends: the token was ours and is spent."""
+        now = self.now()
+        living = await self.store.living(token.session_id, now, now - SESSION_IDLE)
+        return living is not None and await self.store.end_session(token.session_id)
+
+    async def log_out(self, caller: Caller) -> None:
+        """End the session of the access token; ended already, nothing happens."""
+        await self.store.end_session(caller.signed_in.session_id)
+
+    async def list_sessions(self, caller: Caller) -> Sequence[Session]:
+        """Your living sessions, newest first, at most LARGEST_LIST."""
+        now = self.now()
+        return await self.store.sessions(caller.signed_in.user_id, now, now - SESSION_IDLE, LARGEST_LIST)
+
+    async def revoke(self, caller: Caller, session_id: SessionId) -> None:
+        """End one of your sessions. Raises: SessionNotFound."""
+        require(await self.store.end_session(session_id, caller.signed_in.user_id), SessionNotFound)
+
+    async def revoke_all(self, caller: Caller) -> int:
+        """End all your sessions; how many there were."""
+        return await self.store.end_sessions(caller.signed_in.user_id)
+
+    async def living(self, session_id: SessionId) -> SignedIn:
+        """The session with the roles held now. Raises: SessionEnded."""
+        now = self.now()
+        found = await self.store.living(session_id, now, now - SESSION_IDLE)
+        if found is None:
+            raise SessionEnded
+        return found
+
+    async def check(self, user: User) -> User:
+        """The user as true now (mesh.app.SessionCheck). Raises: SessionEnded."""
+        found = await self.living(user.session_id)
+        require(found.session.user_id == user.user_id, SessionEnded)
+        return User(user.user_id, found.organisation_id, user.session_id, found.roles)
+
+    async def _begin(self, account: Account, device: str) -> Issued:
+        now = self.now()
+        session = Session(
+            session_id=SessionId(new_id("session", now.timestamp())),
+            user_id=account.user_id,
+            device=device,
+            create_time=now,
+            refresh_time=now,
+            expire_time=now + SESSION_LIFE,
+        )
+        token = RefreshToken.first(session.session_id)
+        await self.store.put_session(session, token.hash)
+        signed_in = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
+        return await self._issued(signed_in, token)
+
+    async def _issued(self, signed_in: SignedIn, token: RefreshToken) -> Issued:
+        access_token, life = await self.signer.access_token(signed_in)
+        return Issued(
+            access_token=access_token,
+            expires_in=life,
+            refresh_token=token.sealed(self.key),
+            user_id=UserId(signed_in.session.user_id),
+            session_id=signed_in.session.session_id,
+        )
+
+
+def _hash(challenge: str) -> bytes:
+    return hashlib.sha256(challenge.encode()).digest()

@@ -1,0 +1,103 @@
+"""The auth process, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+
+import pyotp
+from tulle.auth.v1.auth_pb2_grpc import (
+    add_AccountsServiceServicer_to_server,
+    add_AuthServiceServicer_to_server,
+    add_KeysServiceServicer_to_server,
+)
+
+from infra import limits
+from infra.cache import open_cache
+from infra.events.bus import open_bus
+from infra.events.consumer import Consumer
+from infra.events.relay import Relay
+from infra.housekeeping import Housekeeping
+from infra.idempotency import Idempotency
+from infra.postgres import Connection, open_database
+from infra.settings import ServiceSettings
+from mesh.app import App
+from mesh.jwks import Keys
+from mesh.server import main
+from mesh.tokens import TokenVerifier
+from services.auth.common import common_passwords
+from services.auth.domain.accounts import Accounts
+from services.auth.domain.entities import SESSION_IDLE
+from services.auth.domain.second_factor import STEP, SecondFactor
+from services.auth.domain.sessions import Sessions
+from services.auth.events import subscriptions
+from services.auth.hashing import Argon2
+from services.auth.keys import KeyRing
+from services.auth.mail import Postman
+from services.auth.sealing import AesBox
+from services.auth.servicer import AccountsServicer, AuthServicer, KeysServicer
+from services.auth.store import PostgresStore, sql
+from services.auth.throttle import Throttle
+
+MAILS_KEPT = limits.limit("MAILS_KEPT", 7 * 86400.0, "s", "A mail is tried for a day; a week shows what was sent.")
+
+
+class Settings(ServiceSettings):
+    """What auth needs: nothing of its own."""
+
+    workload: str = "auth"
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[App]:
+    """The service, ready to serve and to consume."""
+    token_key, pepper = settings.secret("token-key").encode(), settings.secret("pepper")
+    box = AesBox(settings.secret("encryption-key"))
+    async with open_database(settings) as database, open_bus(settings) as bus, open_cache(settings) as cache:
+        with closing(Argon2(pepper)) as hasher:
+            store, throttle = PostgresStore(database), Throttle(cache)
+            keys = KeyRing(database, box, settings.public_url, _now)
+            accounts = Accounts(store, hasher, throttle, common_passwords(), token_key, _now)
+            second_factor = SecondFactor(store, accounts, throttle, box, _code_at, pepper.encode(), _now)
+            sessions = Sessions(store, accounts, second_factor, throttle, keys, token_key, _now)
+            postman = Postman(settings.smtp_host, settings.smtp_port, token_key)
+            yield App(
+                workload=settings.workload,
+                servicers=(
+                    (add_AuthServiceServicer_to_server, AuthServicer(accounts, sessions, second_factor)),
+                    (add_KeysServiceServicer_to_server, KeysServicer(keys)),
+                    (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, sessions)),
+                ),
+                tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
+                sessions=sessions,
+                idempotency=Idempotency(database),
+                ready=(database.ready, bus.ready, keys.ready),
+                workers=(
+                    keys.run,
+                    Relay(database, bus, settings.workload).run,
+                    Consumer(database, bus, settings.workload, subscriptions(store, postman)).run,
+                    Housekeeping(database, _clean).run,
+                ),
+            )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _code_at(seed: str, step: int) -> str:
+    return pyotp.TOTP(seed).at(step * STEP)
+
+
+async def _clean(connection: Connection, now: datetime) -> int:
+    mails_before = now - timedelta(seconds=MAILS_KEPT)
+    return int(
+        await sql.clean(
+            connection, now=now, idle_since=now - SESSION_IDLE, mails_before=mails_before, batch=limits.CLEAN_BATCH
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(build, Settings)

@@ -1,0 +1,236 @@
+-- Every statement of auth, by name (aiosql). Columns are listed, so that this code goes on running
+-- when a migration adds one.
+
+-- name: sign_up(mail_id, email, email_key, password_hash, password_length, expire_time, create_time, event)!
+-- The same work whether or not the address has an account.
+WITH known AS (
+    SELECT EXISTS (SELECT FROM accounts WHERE email_key = :email_key) AS yes
+), waiting AS (
+    INSERT INTO signups (mail_id, email, email_key, password_hash, password_length, expire_time)
+    SELECT :mail_id, :email, :email_key, :password_hash, :password_length, CASE WHEN yes THEN :create_time ELSE :expire_time END
+      FROM known
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    SELECT :mail_id, CASE WHEN yes THEN 'already_registered' ELSE 'verify' END, :email, :create_time FROM known
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1;
+
+-- name: open_account(mail_id, user_id, organisation_id, create_time, now, event)^
+WITH signup AS (
+    DELETE FROM signups WHERE mail_id = :mail_id AND expire_time > :now
+    RETURNING email, email_key, password_hash, password_length
+), opened AS (
+    INSERT INTO accounts (user_id, organisation_id, email, email_key, password_hash, password_length, create_time)
+    SELECT :user_id, :organisation_id, email, email_key, password_hash, password_length, :create_time FROM signup
+    ON CONFLICT (email_key) DO NOTHING
+    RETURNING user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
+              totp_step, version, create_time
+), announced AS (
+    INSERT INTO outbox SELECT (:event::new_event).*, version FROM opened
+)
+SELECT * FROM opened;
+
+-- name: request_reset(mail_id, email, email_key, expire_time, create_time, event)!
+WITH account AS (
+    SELECT user_id, email FROM accounts WHERE email_key = :email_key
+), waiting AS (
+    INSERT INTO resets (mail_id, user_id, expire_time) SELECT :mail_id, user_id, :expire_time FROM account
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    SELECT :mail_id, CASE WHEN account.user_id IS NULL THEN 'nobody' ELSE 'reset' END,
+           coalesce(account.email, ''), :create_time
+      FROM (SELECT) AS always LEFT JOIN account ON true
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1;
+
+-- name: reset_account(mail_id, now)^
+SELECT user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
+       totp_step, version, create_time
+  FROM accounts WHERE user_id = (SELECT user_id FROM resets WHERE mail_id = :mail_id AND expire_time > :now);
+
+-- name: reset_password(mail_id, now, password_hash, password_length, notice_id, email, create_time, event)$
+WITH reset AS (
+    DELETE FROM resets WHERE mail_id = :mail_id AND expire_time > :now RETURNING user_id
+), changed AS (
+    UPDATE accounts SET password_hash = :password_hash, password_length = :password_length
+      FROM reset WHERE accounts.user_id = reset.user_id RETURNING accounts.user_id
+), others AS (
+    DELETE FROM resets USING changed WHERE resets.user_id = changed.user_id AND mail_id <> :mail_id
+), ended AS (
+    DELETE FROM sessions USING changed WHERE sessions.user_id = changed.user_id
+), closed AS (
+    DELETE FROM challenges USING changed WHERE challenges.user_id = changed.user_id
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    SELECT :notice_id, 'password_changed', :email, :create_time FROM changed
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed RETURNING event_id;
+
+-- name: get_mail(mail_id)^
+SELECT mail_id, kind, email, create_time FROM mails WHERE mail_id = :mail_id;
+
+-- name: get_account(user_id)^
+SELECT user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
+       totp_step, version, create_time
+  FROM accounts WHERE user_id = :user_id;
+
+-- name: get_account_of(email_key)^
+SELECT user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
+       totp_step, version, create_time
+  FROM accounts WHERE email_key = :email_key;
+
+-- name: set_password(user_id, password_hash, password_length, keep, notice_id, email, create_time, event)!
+WITH changed AS (
+    UPDATE accounts SET password_hash = :password_hash, password_length = :password_length
+     WHERE user_id = :user_id RETURNING user_id
+), ended AS (
+    DELETE FROM sessions USING changed WHERE sessions.user_id = changed.user_id AND session_id <> :keep
+), closed AS (
+    DELETE FROM challenges USING changed WHERE challenges.user_id = changed.user_id
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    SELECT :notice_id, 'password_changed', :email, :create_time FROM changed
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed;
+
+-- name: rehash(user_id, old, new)!
+UPDATE accounts SET password_hash = :new WHERE user_id = :user_id AND password_hash = :old;
+
+-- name: put_challenge(challenge, user_id, device, expire_time)!
+INSERT INTO challenges (challenge, user_id, device, expire_time)
+VALUES (:challenge, :user_id, :device, :expire_time);
+
+-- name: get_challenged(challenge, now)^
+SELECT user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
+       totp_step, version, create_time, device
+  FROM challenges JOIN accounts USING (user_id) WHERE challenge = :challenge AND expire_time > :now;
+
+-- name: close_challenge(challenge)$
+DELETE FROM challenges WHERE challenge = :challenge RETURNING user_id;
+
+-- name: put_session(session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)!
+INSERT INTO sessions (session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)
+VALUES (:session_id, :user_id, :device, :token_hash, :create_time, :refresh_time, :expire_time);
+
+-- name: rotate(session_id, old, new, now, idle_since)^
+WITH rotated AS (
+    UPDATE sessions SET previous_hash = token_hash, token_hash = :new, refresh_time = :now
+     WHERE session_id = :session_id AND token_hash = :old AND expire_time > :now AND refresh_time > :idle_since
+    RETURNING session_id, user_id, device, create_time, refresh_time, expire_time
+)
+SELECT rotated.*, organisation_id, roles FROM rotated JOIN accounts USING (user_id);
+
+-- name: repeat(session_id, previous, rotated_since, now)^
+SELECT session_id, user_id, device, sessions.create_time, refresh_time, expire_time, organisation_id, roles
+  FROM sessions JOIN accounts USING (user_id)
+ WHERE session_id = :session_id AND previous_hash = :previous AND refresh_time >= :rotated_since
+   AND expire_time > :now;
+
+-- name: get_sessions(user_id, now, idle_since, limit)
+SELECT session_id, user_id, device, create_time, refresh_time, expire_time
+  FROM sessions WHERE user_id = :user_id AND expire_time > :now AND refresh_time > :idle_since
+ ORDER BY session_id DESC LIMIT :limit;
+
+-- name: get_living(session_id, now, idle_since)^
+SELECT session_id, user_id, device, sessions.create_time, refresh_time, expire_time, organisation_id, roles
+  FROM sessions JOIN accounts USING (user_id)
+ WHERE session_id = :session_id AND expire_time > :now AND refresh_time > :idle_since;
+
+-- name: end_session(session_id, user_id)$
+DELETE FROM sessions WHERE session_id = :session_id AND user_id = coalesce(:user_id, user_id) RETURNING session_id;
+
+-- name: end_sessions(user_id)$
+WITH ended AS (DELETE FROM sessions WHERE user_id = :user_id RETURNING session_id)
+SELECT count(*)::integer FROM ended;
+
+-- name: put_totp(user_id, seed)$
+UPDATE accounts SET totp_seed = :seed WHERE user_id = :user_id AND NOT totp_confirmed RETURNING user_id;
+
+-- name: use_step(user_id, step)$
+UPDATE accounts SET totp_step = :step WHERE user_id = :user_id AND totp_step < :step RETURNING user_id;
+
+-- name: confirm_totp(user_id, codes, notice_id, email, create_time, event)$
+WITH confirmed AS (
+    UPDATE accounts SET totp_confirmed = true
+     WHERE user_id = :user_id AND totp_seed IS NOT NULL AND NOT totp_confirmed RETURNING user_id
+), dropped AS (
+    DELETE FROM recovery_codes USING confirmed WHERE recovery_codes.user_id = confirmed.user_id
+), kept AS (
+    INSERT INTO recovery_codes (user_id, code) SELECT user_id, unnest(:codes::bytea[]) FROM confirmed
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    SELECT :notice_id, 'totp_enabled', :email, :create_time FROM confirmed
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM confirmed RETURNING event_id;
+
+-- name: drop_totp(user_id, notice_id, email, create_time, event)!
+WITH off AS (
+    UPDATE accounts SET totp_confirmed = false, totp_seed = NULL WHERE user_id = :user_id RETURNING user_id
+), dropped AS (
+    DELETE FROM recovery_codes USING off WHERE recovery_codes.user_id = off.user_id
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    SELECT :notice_id, 'totp_disabled', :email, :create_time FROM off
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM off;
+
+-- name: replace_codes(user_id, codes, notice_id, email, create_time, event)!
+WITH dropped AS (
+    DELETE FROM recovery_codes WHERE user_id = :user_id
+), kept AS (
+    INSERT INTO recovery_codes (user_id, code) SELECT :user_id, unnest(:codes::bytea[])
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time)
+    VALUES (:notice_id, 'recovery_codes_replaced', :email, :create_time)
+)
+INSERT INTO outbox SELECT (:event::new_event).*, 1;
+
+-- name: use_code(user_id, code)$
+DELETE FROM recovery_codes WHERE user_id = :user_id AND code = :code RETURNING user_id;
+
+-- name: set_roles(user_id, version, roles, event)$
+-- Locks the administrators, so that two of them cannot take each other's role at once.
+WITH administrators AS (
+    SELECT user_id FROM accounts WHERE 'administrator' = ANY (roles) ORDER BY user_id FOR UPDATE
+), changed AS (
+    UPDATE accounts SET roles = :roles::text[], version = version + 1
+     WHERE user_id = :user_id AND version = :version
+       AND ('administrator' = ANY (:roles::text[])
+            OR NOT 'administrator' = ANY (accounts.roles)
+            OR (SELECT count(*) FROM administrators) > 1)
+    RETURNING version
+)
+INSERT INTO outbox SELECT (:event::new_event).*, version FROM changed RETURNING event_id;
+
+-- name: administrators()$
+SELECT count(*)::integer FROM accounts WHERE 'administrator' = ANY (roles);
+
+-- name: get_keys()
+SELECT sign_from, kid, public_jwk, private_sealed FROM signing_keys ORDER BY sign_from DESC;
+
+-- name: put_key(sign_from, kid, public_jwk, private_sealed)!
+INSERT INTO signing_keys (sign_from, kid, public_jwk, private_sealed)
+VALUES (:sign_from, :kid, :public_jwk, :private_sealed) ON CONFLICT (sign_from) DO NOTHING;
+
+-- name: drop_keys(before)!
+DELETE FROM signing_keys WHERE sign_from < :before;
+
+-- name: clean(now, idle_since, mails_before, batch)$
+WITH old_signups AS (
+    DELETE FROM signups WHERE mail_id IN (SELECT mail_id FROM signups WHERE expire_time < :now LIMIT :batch)
+    RETURNING 1
+), old_resets AS (
+    DELETE FROM resets WHERE mail_id IN (SELECT mail_id FROM resets WHERE expire_time < :now LIMIT :batch) RETURNING 1
+), old_mails AS (
+    DELETE FROM mails WHERE mail_id IN (SELECT mail_id FROM mails WHERE create_time < :mails_before LIMIT :batch)
+    RETURNING 1
+), old_challenges AS (
+    DELETE FROM challenges WHERE challenge IN (
+        SELECT challenge FROM challenges WHERE expire_time < :now LIMIT :batch) RETURNING 1
+), old_sessions AS (
+    DELETE FROM sessions WHERE session_id IN (
+        SELECT session_id FROM sessions WHERE expire_time < :now OR refresh_time < :idle_since LIMIT :batch)
+    RETURNING 1
+)
+SELECT greatest((SELECT count(*) FROM old_signups), (SELECT count(*) FROM old_resets), (SELECT count(*) FROM old_mails),
+                (SELECT count(*) FROM old_challenges), (SELECT count(*) FROM old_sessions))::integer;
