@@ -53,7 +53,7 @@ def _listener(name: str, host: str, port: int, chain: Config) -> Config:
 
 def _manager(name: str, contract: Contract, addresses: Addresses) -> Config:
     table = {"rds": {"route_config_name": routes.TABLE, "config_source": _routes_file(addresses)}}
-    return envoy.manager(name, _filters(contract, addresses), table, **_edge(addresses))
+    return envoy.manager(name, _filters(contract, addresses), table, **_edge(contract, addresses))
 
 
 def routes_path(addresses: Addresses) -> str:
@@ -65,7 +65,7 @@ def _routes_file(addresses: Addresses) -> Config:
     return {"path_config_source": {"path": routes_path(addresses)}}
 
 
-def _edge(addresses: Addresses) -> Config:
+def _edge(contract: Contract, addresses: Addresses) -> Config:
     """What an edge needs beyond Envoy's defaults (Envoy's guide for edge proxies)."""
     return {
         "codec_type": "AUTO",
@@ -89,7 +89,7 @@ def _edge(addresses: Addresses) -> Config:
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
         "early_header_mutation_extensions": [envoy.forget("x-envoy-", "x-tulle-", "x-forwarded-client-cert")],
-        "local_reply_config": {"mappers": replies.mappers()},
+        "local_reply_config": {"mappers": replies.mappers(contract)},
         "tracing": _tracing(addresses),
         "access_log": [_access_log()],
     }

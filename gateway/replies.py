@@ -1,102 +1,119 @@
-"""What the edge itself answers: a google.rpc.Status in JSON for REST, on every refusal.
+"""What the edge itself answers, on every refusal: a google.rpc.Status, in JSON for REST and in its trailers for gRPC.
 
-A gRPC client's refusals stay as Envoy makes them, in `grpc-status` and `grpc-message`: for a REST
-client the transcoder leaves its mark, and whoever was refused before it has no gRPC content type.
+JSON that is not kept to REST lands in a gRPC client's `grpc-message`. A REST request is known by the
+transcoder's mark, or, where it was refused before that, by having no gRPC content type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from gateway import limits
 from gateway.limits import JWT
 from mesh import hops
-from mesh.envoy import Config
+from mesh.contract import Contract
+from mesh.envoy import Config, http_filter
+from mesh.refusals import DEADLINE_EXCEEDED, DENIED, NO_SUCH_METHOD, UNAVAILABLE, Refusal, every, has_status, over_grpc
+from mesh.sidecar import GATEWAY
 
 DOMAIN = "gateway.tulle"
 EDGE = "tulle.edge"
 """Namespace of the metadata with which the filters of the edge talk to each other."""
+_SAID = "%LOCAL_REPLY_BODY%"
+
+UNAUTHENTICATED = Refusal(401, 16, "A valid access token is needed.", "UNAUTHENTICATED", more=f"{_SAID}.")
+LIMITED = Refusal(429, 8, "Too many requests; slow down.", "RATE_LIMITED")
+INTERNAL = Refusal(500, 13, "Something went wrong; report it with the x-request-id.", "INTERNAL")
+
+# What REST and gRPC both meet, and what only REST does.
+COMMON = (UNAUTHENTICATED, DENIED, INTERNAL, UNAVAILABLE, DEADLINE_EXCEEDED)
+REST_ONLY = (
+    Refusal(400, 3, "The request is malformed.", "BAD_REQUEST", more=_SAID),
+    Refusal(404, 5, "There is nothing at this path.", "NO_SUCH_PATH"),
+    Refusal(408, 4, "The request did not arrive in time.", "REQUEST_TIMEOUT"),
+    Refusal(413, 3, f"The request is longer than {hops.MAX_REQUEST} bytes.", "REQUEST_TOO_LARGE"),
+    Refusal(415, 3, "The body must be application/json.", "UNSUPPORTED_MEDIA_TYPE"),
+    Refusal(426, 9, "Use HTTP/1.1 or HTTP/2.", "UPGRADE_REQUIRED"),
+    Refusal(431, 3, "The request's headers are too large.", "HEADERS_TOO_LARGE"),
+    Refusal(502, 14, "The service gave no proper answer; try again.", "UNAVAILABLE", pause=hops.HOP_PAUSE),
+)
+
+REPLIES = (*COMMON, LIMITED, *REST_ONLY)
+"""Everything that Envoy itself may answer to REST; strict.lua has words of its own."""
 
 CORRECTED = {
     # Without keys nobody can tell whether a token is good: nobody should throw a good one away.
-    "Jwks remote fetch is failed": 503,
+    "Jwks remote fetch is failed": UNAVAILABLE,
     # A token for somebody else is no token here; Envoy says 403.
-    "Audiences in Jwt are not allowed": 401,
+    "Audiences in Jwt are not allowed": UNAUTHENTICATED,
 }
 """What jwt_authn's failures should be, where it is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What is told for an HTTP status: code of google.rpc, message, reason."""
-
-    status: int
-    code: int
-    message: str
-    reason: str
-
-
-REPLIES = (
-    Reply(400, 3, "The request is malformed. %LOCAL_REPLY_BODY%", "BAD_REQUEST"),
-    Reply(401, 16, "A valid access token is needed. %LOCAL_REPLY_BODY%.", "UNAUTHENTICATED"),
-    Reply(403, 7, "You may not do this.", "DENIED"),
-    Reply(404, 5, "There is nothing at this path.", "NO_SUCH_PATH"),
-    Reply(408, 4, "The request did not arrive in time.", "REQUEST_TIMEOUT"),
-    Reply(413, 3, f"The request is longer than {hops.MAX_REQUEST} bytes.", "REQUEST_TOO_LARGE"),
-    Reply(415, 3, "The body must be application/json.", "UNSUPPORTED_MEDIA_TYPE"),
-    Reply(426, 9, "Use HTTP/1.1 or HTTP/2.", "UPGRADE_REQUIRED"),
-    Reply(429, 8, "Too many requests; slow down.", "RATE_LIMITED"),
-    Reply(431, 3, "The request's headers are too large.", "HEADERS_TOO_LARGE"),
-    Reply(500, 13, "Something went wrong; report it with the x-request-id.", "INTERNAL"),
-    Reply(502, 14, "The service gave no proper answer; try again.", "UNAVAILABLE"),
-    Reply(503, 14, "Not available now; try again.", "UNAVAILABLE"),
-    Reply(504, 4, "The time for this call ran out.", "DEADLINE_EXCEEDED"),
-)
-
-
-def mappers() -> list[Config]:
+def mappers(contract: Contract) -> list[Config]:
     """The rows of local_reply_config; the first that matches decides."""
-    corrected = (row for failure, status in CORRECTED.items() for row in _corrected(failure, status))
-    return [*corrected, _ready(), *(_mapper(reply) for reply in REPLIES)]
+    return [
+        *(row for failure, refusal in CORRECTED.items() for row in _corrected(failure, refusal)),
+        _ready(),
+        *(row for pause in _pauses(contract) for row in _limited(pause)),
+        *(over_grpc(refusal, DOMAIN, _GRPC) for refusal in (*COMMON, NO_SUCH_METHOD)),
+        *(_over_rest(refusal) for refusal in (*COMMON, *REST_ONLY)),
+    ]
 
 
-def _mapper(reply: Reply) -> Config:
-    value = {"default_value": reply.status, "runtime_key": f"tulle.reply.{reply.status}"}
-    status = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
-    return {"filter": _all(status, _REST), "body_format_override": _json(reply)}
-
-
-def _corrected(failure: str, status: int) -> Iterator[Config]:
+def _corrected(failure: str, refusal: Refusal) -> Iterator[Config]:
     """The right status for a token's failure, for REST and for gRPC."""
     failed = _metadata(JWT, ["failure", "message"], {"string_match": {"exact": failure}})
-    reply = next(reply for reply in REPLIES if reply.status == status)
-    yield {"filter": _all(failed, _GRPC), "status_code": status}
-    yield {"filter": _all(failed, _REST), "status_code": status, "body_format_override": _json(reply)}
+    for row, door in ((_over_rest(refusal), _REST), (over_grpc(refusal, DOMAIN), _GRPC)):
+        yield row | {"filter": every(failed, door), "status_code": refusal.status}
+
+
+def _pauses(contract: Contract) -> list[int]:
+    """How long callers may have to wait for their bucket, in whole seconds."""
+    offered = (m.rate_limit for m in contract.methods if GATEWAY in m.callers and m.rate_limit)
+    return sorted({limits.retry_after(limit) for limit in (limits.ADDRESS_LIMIT, *offered)})
+
+
+def _limited(pause: int) -> Iterator[Config]:
+    """A row for each time to wait: in a row nothing can be computed."""
+    refusal = replace(LIMITED, pause=float(pause))
+    cel = http_filter(
+        "envoy.access_loggers.extension_filters.cel",
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        expression=f"response.headers['retry-after'] == '{pause}'",
+    )
+    yield over_grpc(refusal, DOMAIN, {"extension_filter": cel}, _GRPC)
+    yield _over_rest(refusal, {"extension_filter": cel})
 
 
 def _ready() -> Config:
     """What the strict check answers is JSON already."""
     own = _metadata(EDGE, ["refused"], {"bool_match": True})
-    body = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "application/json"}
-    return {"filter": _all(own, _REST), "body_format_override": body}
+    body = {"text_format_source": {"inline_string": _SAID}, "content_type": "application/json"}
+    return {"filter": every(own, _REST), "body_format_override": body}
 
 
-def _json(reply: Reply) -> Config:
-    details: list[Config] = [_detail("ErrorInfo", reason=reply.reason, domain=DOMAIN, metadata={})]
-    if reply.status == 429:
-        details.append(_detail("RetryInfo", retryDelay="%RESP(RETRY-AFTER)%s"))
-    if reply.status == 503:
-        details.append(_detail("RetryInfo", retryDelay="1s"))
-    body = {"code": reply.code, "message": reply.message, "details": details}
-    return {"json_format": body, "content_type": "application/json"}
+def _over_rest(refusal: Refusal, *when: Config) -> Config:
+    body = {
+        "code": refusal.code,
+        "message": f"{refusal.message} {refusal.more}".strip(),
+        "details": list(_details(refusal)),
+    }
+    return {
+        "filter": every(has_status(refusal.status), *when, _REST),
+        "body_format_override": {"json_format": body, "content_type": "application/json"},
+    }
+
+
+def _details(refusal: Refusal) -> Iterable[Config]:
+    yield _detail("ErrorInfo", reason=refusal.reason, domain=DOMAIN, metadata={})
+    if refusal.pause:
+        yield _detail("RetryInfo", retryDelay=f"{refusal.pause:g}s")
 
 
 def _detail(message: str, **fields: object) -> Config:
     return {"@type": f"type.googleapis.com/google.rpc.{message}", **fields}
-
-
-def _all(*filters: Config) -> Config:
-    return {"and_filter": {"filters": list(filters)}}
 
 
 def _metadata(namespace: str, path: list[str], value: Config) -> Config:
@@ -114,5 +131,5 @@ _IS_GRPC = _header("content-type", string_match={"prefix": "application/grpc"})
 _IS_NOT_GRPC = _header(
     "content-type", string_match={"prefix": "application/grpc"}, invert_match=True, treat_missing_header_as_empty=True
 )
-_REST = {"or_filter": {"filters": [_TRANSCODED, _IS_NOT_GRPC]}}
-_GRPC = _all(_NOT_TRANSCODED, _IS_GRPC)
+_REST: Config = {"or_filter": {"filters": [_TRANSCODED, _IS_NOT_GRPC]}}
+_GRPC = every(_NOT_TRANSCODED, _IS_GRPC)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from mesh import certificates, envoy, hops, upstreams
+from mesh import certificates, envoy, hops, refusals, upstreams
 from mesh.contract import Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS, SECRET
@@ -21,6 +21,7 @@ REFLECTION = (
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 )
+DOMAIN = "mesh.tulle"
 OPERATOR = "operator"
 GATEWAY = "gateway"
 KEYS = "tulle.auth.v1.KeysService"
@@ -68,6 +69,7 @@ def _inbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
         f"{workload}.in",
         filters,
         _inbound_routes(workload, contract),
+        local_reply_config={"mappers": refusals.inside(DOMAIN)},
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
     )
@@ -167,7 +169,9 @@ def _outbound(workload: str, contract: Contract, addresses: Addresses) -> Config
     callees = topology.WORKLOAD[workload].calls
     methods = [(callee, method) for callee in callees for method in served(callee, contract)]
     routes = [_call(callee, method) for callee, method in methods]
-    manager = envoy.mesh_manager(f"{workload}.out", [], _table("outbound", routes))
+    manager = envoy.mesh_manager(
+        f"{workload}.out", [], _table("outbound", routes), local_reply_config={"mappers": refusals.inside(DOMAIN)}
+    )
     return _listener("outbound", envoy.pipe(addresses.out_socket(workload)), {"filters": [manager]})
 
 

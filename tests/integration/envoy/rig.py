@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import httpx
+from google.rpc import error_details_pb2, status_pb2
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from tulle.auth.v1 import auth_pb2
@@ -209,6 +210,23 @@ def status(channel: grpc.Channel, path: str, request: bytes = b"", **options: An
     except grpc.RpcError as error:
         return error.code()
     return grpc.StatusCode.OK
+
+
+def refused(channel: grpc.Channel, path: str, **options: Any) -> tuple[grpc.StatusCode, str, str, float]:
+    """Code, message, reason and seconds to wait of a call that is refused, all told twice and alike."""
+    try:
+        call(channel, path, **options)
+    except grpc.RpcError as error:
+        told: Any = error
+    trailers = {row.key: row.value for row in told.trailing_metadata()}
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert status.code == told.code().value[0]
+    assert told.details().startswith(status.message)
+    waits = len(status.details) > 1 and status.details[1].Unpack(retry)
+    reason = f"{info.domain}/{info.reason}"
+    return told.code(), told.details(), reason, retry.retry_delay.ToTimedelta().total_seconds() if waits else 0.0
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,7 +18,7 @@ from tests.integration.envoy.rig import (
     LOG_IN,
     REFLECTION,
     Rig,
-    call,
+    refused,
     slow,
     status,
 )
@@ -55,10 +55,17 @@ def test_a_role_opens_what_needs_it(mesh: Rig) -> None:
 
 
 def test_without_a_token_a_call_is_unauthenticated(mesh: Rig) -> None:
-    """Where an end user is required, a missing token is UNAUTHENTICATED, in words and not in JSON."""
-    with mesh.edge() as channel, pytest.raises(grpc.RpcError) as caught:
-        call(channel, GET_PROFILE)
-    assert (caught.value.code(), caught.value.details()) == (S.UNAUTHENTICATED, "Jwt is missing")
+    """Where an end user is required, a missing token is UNAUTHENTICATED: words in the message, the rest in details."""
+    with mesh.edge() as channel:
+        code, message, reason, _ = refused(channel, GET_PROFILE)
+    assert (code, reason) == (S.UNAUTHENTICATED, "gateway.tulle/UNAUTHENTICATED")
+    assert message == "A valid access token is needed. Jwt is missing."
+
+
+def test_what_is_not_offered_is_denied_with_details(mesh: Rig) -> None:
+    """A refusal over gRPC carries a google.rpc.Status as a service's own would."""
+    with mesh.edge() as channel:
+        assert refused(channel, BATCH_GET)[::2] == (S.PERMISSION_DENIED, "gateway.tulle/DENIED")
 
 
 def test_a_slow_service_is_deadline_exceeded(mesh: Rig) -> None:
@@ -80,11 +87,10 @@ def test_over_its_limit_a_caller_is_told_resource_exhausted(mesh: Rig) -> None:
 
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(once, range(40)))
-        with pytest.raises(grpc.RpcError) as caught:
-            call(channel, LOG_IN)
+        code, _, reason, pause = refused(channel, LOG_IN)
     assert set(answers) == {S.OK, S.RESOURCE_EXHAUSTED}
     assert answers.count(S.OK) in range(30, 33)
-    assert "2" in [str(row.value) for row in caught.value.trailing_metadata() if row.key == "retry-after"]
+    assert (code, reason, pause) == (S.RESOURCE_EXHAUSTED, "gateway.tulle/RATE_LIMITED", 2.0)
 
 
 def test_a_message_over_the_limit_of_grpc_is_resource_exhausted(mesh: Rig) -> None:

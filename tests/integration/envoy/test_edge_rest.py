@@ -152,6 +152,26 @@ def test_a_service_that_is_away_is_503(mesh: Rig) -> None:
     assert len(mesh.services["auth"].heard) == before + 1
 
 
+def test_a_service_that_is_gone_is_503_with_a_time_to_come_again(mesh: Rig) -> None:
+    """What the sidecar says over gRPC arrives as JSON, and nothing of Envoy's innards does."""
+    mesh.stop("users")
+    try:
+        with mesh.rest(token=mesh.token()) as client:
+            response = client.get("/v1/users/me")
+    finally:
+        mesh.start("users")
+    assert refusal(response) == (503, 14, "UNAVAILABLE")
+    assert response.json()["details"][1]["retryDelay"] == "1s"
+
+
+def test_refusals_over_rest_keep_grpc_s_details_to_themselves(mesh: Rig) -> None:
+    """The binary details are for gRPC; REST has them as JSON."""
+    with mesh.rest("127.0.3.3") as client:
+        answers = [client.get("/v1/users/me"), *(client.post("/v1/auth:signUp", json={}) for _ in range(22))]
+    assert {answer.status_code for answer in answers} == {401, 200, 429}
+    assert not any("grpc-status-details-bin" in answer.headers for answer in answers)
+
+
 def test_forged_identity_headers_do_not_pass_the_edge(mesh: Rig) -> None:
     """What only the platform may say is dropped or replaced."""
     forged = {

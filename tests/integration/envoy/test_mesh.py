@@ -31,6 +31,7 @@ from tests.integration.envoy.rig import (
     Rig,
     Service,
     call,
+    refused,
     slow,
     status,
 )
@@ -194,6 +195,20 @@ def test_only_safe_methods_are_repeated_and_only_so_often(mesh: Rig) -> None:
         left[0], before = 100, len(service.heard)
         assert status(channel, CHECK_SESSION) == S.UNAVAILABLE
     assert len(service.heard) - before == 1 + RETRIES
+
+
+def test_a_sidecar_s_own_refusals_read_like_a_service_s(mesh: Rig) -> None:
+    """Code, words without innards, reason, and when to come again."""
+    with mesh.mesh("gateway", "users") as channel:
+        assert refused(channel, BATCH_GET) == (S.PERMISSION_DENIED, "You may not do this.", "mesh.tulle/DENIED", 0.0)
+    mesh.stop("auth")
+    try:
+        with mesh.out("users") as channel:
+            told = refused(channel, CHECK_SESSION)
+            assert told == (S.UNAVAILABLE, "Not available now; try again.", "mesh.tulle/UNAVAILABLE", 1.0)
+            assert refused(channel, GET_PROFILE)[::2] == (S.UNIMPLEMENTED, "mesh.tulle/NO_SUCH_METHOD")
+    finally:
+        mesh.start("auth")
 
 
 def test_an_impostor_is_not_called(mesh: Rig) -> None:
