@@ -322,13 +322,43 @@ local function tame_request_id(headers)
   end
 end
 
+-- What goes on to the services. gRPC resets a call with any other word of its own vocabulary, an odd
+-- character in a name or too much of it all, which would be our fault in the client's eyes.
+local PASSED, PASSED_GRPC = {}, {}
+for _, name in ipairs({
+  "accept", "authorization", "content-length", "content-type", "host", "te", "traceparent", "tracestate",
+  "transfer-encoding", "upgrade", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-request-id",
+}) do
+  PASSED[name], PASSED_GRPC[name] = true, true
+end
+for _, name in ipairs({"grpc-accept-encoding", "grpc-encoding", "grpc-timeout"}) do
+  PASSED_GRPC[name] = true
+end
+
+local function pass_on(headers, passed)
+  local dropped = {}
+  for name in pairs(headers) do
+    if not passed[name] and byte(name) ~= 58 and sub(name, 1, 8) ~= "x-envoy-" then
+      dropped[#dropped + 1] = name
+    end
+  end
+  for place = 1, #dropped do
+    headers:remove(dropped[place])
+  end
+  local timeout = headers:get("grpc-timeout")
+  if timeout and not find(timeout, "^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$") then
+    headers:remove("grpc-timeout")
+  end
+end
+
 local function check(handle)
   local headers = handle:headers()
   tame_request_id(headers)
   local kind = headers:get("content-type")
   if kind == "application/grpc" or kind and find(kind, "^application/grpc%+") then
-    return
+    return pass_on(headers, PASSED_GRPC)
   end
+  pass_on(headers, PASSED)
   check_rest(handle, headers)
 end
 

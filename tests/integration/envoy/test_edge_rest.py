@@ -270,3 +270,16 @@ def test_the_access_log_has_the_trace_and_no_secrets(mesh: Rig) -> None:
 def test_margins_leave_every_answer_within_half_a_second() -> None:
     """Gateway and sidecars add to the deadline, but less than half a second in all."""
     assert EDGE_MARGIN < 0.5
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["x-odd$name: 1", "x-any-bin: !!!", "grpc-timeout: 1n", "grpc-encoding: odd", "grpc-retry-pushback-ms: x"],
+)
+def test_headers_that_nobody_needs_stay_outside(mesh: Rig, header: str) -> None:
+    """A header that services have no use for does not reach them, so that none of them can break a call."""
+    name, _, value = header.partition(": ")
+    with mesh.rest(token=mesh.token()) as client:
+        assert client.get("/v1/users/me", headers={name: value, "x-request-id": "kept"}).status_code == 200
+    metadata = mesh.services["users"].last().metadata
+    assert (name in metadata, metadata["x-request-id"]) == (False, "kept")
