@@ -10,16 +10,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tulle.auth.v1 import auth_pb2
+from tulle.auth.v1.auth_pb2_grpc import AccountsServiceStub
+from tulle.users.v1 import users_pb2
+from tulle.users.v1.users_pb2_grpc import UsersServiceStub
+
 from infra.local import control
 from infra.local.layout import Layout, layout
+from infra.local.operator import calling
 from infra.settings import StackSettings, development_environment
 from services import topology
 from tests.e2e.doors import Edge, Sidecar
-from tests.e2e.people import eventually
+from tests.e2e.people import Person, eventually
 from tests.servers import free_port
 
 PATIENCE = 90.0
@@ -37,17 +43,13 @@ class Stack:
     @property
     def edge(self) -> Edge:
         settings = self.layout.settings
-        authority = self.layout.data / "certs" / "operator" / "current" / "ca.pem"
+        authority = self.layout.data / "certs" / "operator" / "ca.pem"
         return Edge("127.0.0.1", settings.http_port, settings.https_port, authority)
 
     @property
     def sidecars(self) -> dict[str, Sidecar]:
         served = [workload.name for workload in topology.WORKLOADS if workload.serves]
         return {name: Sidecar(name, f"127.0.0.1:{self.layout.ports[name]}") for name in served}
-
-    def certificates(self, workload: str) -> Path:
-        """The folder of a workload's certificate."""
-        return self.layout.data / "certs" / workload / "current"
 
     def start(self) -> None:
         """Start it and wait until everything is ready. Raises: AssertionError with its log if it does not come up."""
@@ -98,6 +100,24 @@ class Stack:
             return all(process["state"] == "ready" for process in self._told()["processes"])
 
         await eventually(all_ready)
+
+    def person(self) -> Person:
+        """Somebody with an address, who has not signed up yet."""
+        return Person(self.edge, self.mails)
+
+    async def appoint(self, person: Person) -> None:
+        """Make somebody an administrator, as `./tulle` does it."""
+        async with calling(self.layout, "auth") as channel:
+            stub: Any = channel.stub(AccountsServiceStub)
+            await stub.AppointAdministrator(auth_pb2.AppointAdministratorRequest(email=person.email))
+
+    async def profiles(self, user_ids: Sequence[str]) -> list[users_pb2.Profile]:
+        """The profiles that exist, as another workload sees them: nobody makes theirs by looking."""
+        async with calling(self.layout, "users") as channel:
+            stub: Any = channel.stub(UsersServiceStub)
+            chunks = [user_ids[n : n + 100] for n in range(0, len(user_ids), 100)]
+            requests = [users_pb2.BatchGetProfilesRequest(user_ids=chunk) for chunk in chunks]
+            return [profile for request in requests for profile in (await stub.BatchGetProfiles(request)).profiles]
 
     async def mails(self, address: str) -> list[str]:
         """The texts of all mails to an address, oldest first."""

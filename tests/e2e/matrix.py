@@ -1,0 +1,137 @@
+"""The policy matrix: what the contract says must come of each call. Pure functions of the contract."""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import protovalidate
+from google.protobuf import message_factory
+
+from mesh.contract import NONE, OPTIONAL, Method, contract
+from services import topology
+
+GATEWAY = "gateway"
+
+
+class Door(enum.StrEnum):
+    """Where a call comes in."""
+
+    REST = "REST"
+    GRPC = "gRPC at the edge"
+    MESH = "gRPC to the sidecar"
+
+
+class Holder(enum.StrEnum):
+    """Who the end user of a call is, by their token."""
+
+    NOBODY = "nobody"
+    USER = "user"
+    OTHER = "other user"
+    ADMINISTRATOR = "administrator"
+    EXPIRED = "expired token"
+    ALG_NONE = "token with alg none"
+    PUBLIC_KEY_AS_SECRET = "token signed with HS256 and the public key"
+    OTHER_ALGORITHM = "token signed with RS256 under a known kid"
+    WRONG_AUDIENCE = "token for another audience"
+    UNKNOWN_KID = "token of an unknown kid"
+    UNKNOWN_KEY = "token signed with another key under a known kid"
+    OTHERS_SIGNATURE = "token with the payload of another"
+
+    @property
+    def genuine(self) -> bool:
+        return self in (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One call. `workload` is whose certificate it shows at a sidecar; the edge shows the gateway's."""
+
+    method: Method
+    door: Door
+    holder: Holder
+    workload: str = GATEWAY
+
+    @property
+    def expected(self) -> str:
+        """The gRPC status that the contract demands."""
+        if self.door is Door.MESH and self.workload not in neighbours(self.method.service):
+            return "UNAVAILABLE"  # the handshake fails: no method of this service is for this workload
+        if self.workload not in self.method.callers:
+            return "PERMISSION_DENIED"
+        return self._by_token() or outcome(self.method, self.door)
+
+    def _by_token(self) -> str:
+        if self.method.end_user == NONE:
+            return ""
+        if self.holder is Holder.NOBODY:
+            return "" if self.method.end_user == OPTIONAL else "UNAUTHENTICATED"
+        if not self.holder.genuine:
+            return "UNAUTHENTICATED"
+        wanted = self.method.roles
+        return "PERMISSION_DENIED" if wanted and self.holder.value not in wanted else ""
+
+
+@functools.cache
+def outcome(method: Method, door: Door) -> str:
+    """What an empty request comes to once it is allowed: it is refused as invalid, or does nothing much."""
+    pool = contract().pool
+    request = message_factory.GetMessageClass(pool.FindMessageTypeByName(method.input))()
+    if door is Door.REST and (body := method.http[0].body.strip("*")):
+        getattr(request, body).SetInParent()  # `{}` is a message that is there
+    try:
+        protovalidate.validate(request)
+    except protovalidate.ValidationError:
+        return "INVALID_ARGUMENT"
+    return "OK"
+
+
+@functools.cache
+def neighbours(service: str) -> frozenset[str]:
+    """The workloads that may open a connection to the sidecar of a service's owner."""
+    served = topology.owner(service).serves
+    callers = {caller for name in served for method in contract().services[name].methods for caller in method.callers}
+    return frozenset(callers | {"operator"})
+
+
+def edge_cells(door: Door) -> Iterator[Cell]:
+    """Each method × each holder, at the gateway. Over REST only what has a path there."""
+    for method in contract().methods:
+        for holder in Holder:
+            if door is Door.GRPC or method.http:
+                yield Cell(method, door, holder)
+
+
+def mesh_cells() -> Iterator[Cell]:
+    """Each method × each holder × each workload's certificate, at the sidecar of the method's owner."""
+    for method in contract().methods:
+        for workload in topology.WORKLOADS:
+            for holder in Holder:
+                yield Cell(method, Door.MESH, holder, workload.name)
+
+
+HTTP = {
+    "OK": 200,
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+}
+"""google.rpc.Code's mapping to HTTP."""
+
+
+class Count:
+    """How many cells were tried, by door and status; printed at the end."""
+
+    def __init__(self) -> None:
+        self.by: Counter[tuple[Door, str]] = Counter()
+
+    def add(self, cell: Cell) -> None:
+        self.by[cell.door, cell.expected] += 1
+
+    def __str__(self) -> str:
+        lines = [f"  {count:5}  {door.value}: {status}" for (door, status), count in sorted(self.by.items())]
+        return "\n".join([f"policy matrix: {self.by.total()} cells", *lines])

@@ -1,0 +1,103 @@
+"""People who use a running stack over REST, as anybody outside would."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pyotp
+
+from mesh.model import new_id
+from tests.e2e.doors import Edge
+
+Mails = Callable[[str], Awaitable[list[str]]]
+"""The texts of all mails to an address, oldest first."""
+
+PATIENCE = 30.0
+"""Seconds to wait for something that comes by an event."""
+
+
+@dataclass
+class Person:
+    """Somebody with an address; `rest` comes from a client address of their own."""
+
+    edge: Edge
+    mails: Mails
+    email: str = field(default_factory=lambda: f"{new_id('person')}@example.org")
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    tokens: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rest: httpx.AsyncClient = self.edge.rest()
+
+    @property
+    def user_id(self) -> str:
+        return str(self.tokens["userId"])
+
+    @property
+    def token(self) -> str:
+        return str(self.tokens["accessToken"])
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"}
+
+    async def post(self, path: str, body: object, signed_in: bool = False) -> dict[str, Any]:
+        """The answer of a POST that must succeed."""
+        answer = await self.rest.post(path, json=body, headers=self.bearer if signed_in else {})
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+        return dict(answer.json())
+
+    async def sign_up(self) -> None:
+        await self.post("/v1/auth:signUp", {"email": self.email, "password": self.password})
+
+    async def verify(self) -> None:
+        await self.post("/v1/auth:verifyEmail", {"token": await self.token_from_mail()})
+
+    async def token_from_mail(self) -> str:
+        """The token in the newest mail."""
+        text = (await self.newest_mail()).replace("=\n", "")
+        found = re.search(r"(?:token=|\s)([A-Za-z0-9_-]{20,200})(?=\s|$)", text)
+        assert found, text
+        return found[1]
+
+    async def newest_mail(self) -> str:
+        async def arrived() -> str:
+            found = await self.mails(self.email)
+            return found[-1] if found else ""
+
+        return await eventually(arrived)
+
+    async def log_in(self) -> dict[str, Any]:
+        """LogIn's whole answer; tokens, if there are any, are kept."""
+        answer = await self.post("/v1/auth:logIn", {"email": self.email, "password": self.password})
+        self.tokens = answer.get("tokens", {})
+        return answer
+
+    async def arrive(self) -> Person:
+        """Sign up, confirm the address and log in."""
+        await self.sign_up()
+        await self.verify()
+        await self.log_in()
+        return self
+
+    async def enrol_totp(self) -> pyotp.TOTP:
+        """Switch the second factor on."""
+        seed = await self.post("/v1/auth/totp:enroll", {"password": self.password}, signed_in=True)
+        totp = pyotp.TOTP(seed["secret"])
+        await self.post("/v1/auth/totp:confirm", {"totpCode": totp.now()}, signed_in=True)
+        return totp
+
+
+async def eventually(attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """What `attempt` returns as soon as that is true. Raises: AssertionError after PATIENCE."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while not (result := await attempt()):
+        assert asyncio.get_running_loop().time() < deadline, "it never came true"
+        await asyncio.sleep(0.05)
+    return result

@@ -1,0 +1,145 @@
+"""From signing up to a changed profile, as somebody outside does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from tulle.users.v1 import users_pb2 as pb
+from tulle.users.v1.users_pb2_grpc import UsersServiceStub
+
+from tests.e2e.doors import Edge
+from tests.e2e.people import Person
+
+
+async def test_from_sign_up_to_profile(newcomer: Person) -> None:
+    """Who signs up and confirms the address logs in and finds a profile with the usual values."""
+    await newcomer.sign_up()
+    await newcomer.verify()
+    await newcomer.log_in()
+    answer = await newcomer.rest.get("/v1/users/me", headers=newcomer.bearer)
+    assert answer.status_code == 200, answer.text
+    profile = answer.json()
+    assert profile["userId"] == newcomer.user_id
+    assert (profile["locale"], profile["timeZone"], profile["handle"]) == ("en", "UTC", "")
+
+
+async def test_an_account_waits_for_its_address(newcomer: Person) -> None:
+    """Before the address is confirmed nobody logs in, and the refusal does not say why."""
+    await newcomer.sign_up()
+    await newcomer.newest_mail()
+    body = {"email": newcomer.email, "password": newcomer.password}
+    answer = await newcomer.rest.post("/v1/auth:logIn", json=body)
+    assert refusal(answer) == (401, "BAD_CREDENTIALS")
+
+
+async def test_logging_in_with_a_second_factor(somebody: Person) -> None:
+    """With TOTP the password alone gives a challenge, and the code of the device gives tokens, once."""
+    totp = await somebody.enrol_totp()
+    challenge = (await somebody.log_in())["challenge"]["challengeToken"]
+    body = {"challengeToken": challenge, "totpCode": somebody.next_code(totp)}
+    somebody.tokens = await somebody.post("/v1/auth:completeSecondFactor", body)
+    answer = await somebody.rest.get("/v1/users/me", headers=somebody.bearer)
+    assert answer.json()["userId"] == somebody.user_id
+    again = await somebody.rest.post("/v1/auth:completeSecondFactor", json=body)
+    assert again.status_code == 401, again.text
+
+
+async def test_changing_a_profile_over_rest(somebody: Person) -> None:
+    """A PATCH changes what it holds, a mask clears what it names, an old etag is refused."""
+    first = await patch(somebody, {"displayName": "Ada", "handle": handle_of(somebody)})
+    assert (first["displayName"], first["etag"]) == ("Ada", "1")
+    second = await patch(somebody, {"locale": "pt-PT", "etag": "1"}, mask="displayName,locale")
+    assert (second["displayName"], second["locale"], second["handle"]) == ("", "pt-PT", handle_of(somebody))
+    stale = await send_patch(somebody, {"displayName": "Late", "etag": "1"})
+    assert refusal(stale) == (409, "STALE_PROFILE")
+
+
+async def test_false_is_a_change_over_rest(somebody: Person) -> None:
+    """A field that is sent is changed, also to its zero value."""
+    assert (await patch(somebody, {"productNews": True}, "/preferences"))["productNews"] is True
+    assert (await patch(somebody, {"productNews": False}, "/preferences"))["productNews"] is False
+
+
+async def test_nothing_is_dropped_in_silence(somebody: Person) -> None:
+    """Unknown fields of bodies, queries and masks are refused by name."""
+    body = await send_patch(somebody, {"nickname": "ada"})
+    assert (body.status_code, "nickname" in body.text) == (400, True)
+    query = await somebody.rest.get("/v1/users/me?verbose=1", headers=somebody.bearer)
+    assert (query.status_code, "verbose" in query.text) == (400, True)
+    mask = await send_patch(somebody, {}, mask="nickname")
+    assert (refusal(mask), "nickname" in mask.text) == ((400, "UNKNOWN_FIELD"), True)
+
+
+async def test_others_see_the_public_part(somebody: Person, another: Person) -> None:
+    """Another's profile holds what is public, and lacks the rest."""
+    await patch(somebody, {"displayName": "Ada", "locale": "pt"})
+    answer = await another.rest.get(f"/v1/users/{somebody.user_id}", headers=another.bearer)
+    seen = answer.json()
+    assert (seen["userId"], seen["displayName"]) == (somebody.user_id, "Ada")
+    assert not {"locale", "timeZone", "createTime", "updateTime"} & set(seen)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_the_same_over_grpc(edge: Edge, somebody: Person, another: Person, tls: bool) -> None:
+    """gRPC clients meet the same methods at the same ports, with typed errors."""
+    token = (("authorization", f"Bearer {somebody.token}"),)
+    async with edge.grpc(tls=tls) as channel:
+        stub: Any = UsersServiceStub(channel)
+        mine = await stub.UpdateProfile(
+            pb.UpdateProfileRequest(profile=pb.Profile(handle=handle_of(somebody))), metadata=token
+        )
+        assert (mine.user_id, mine.handle) == (somebody.user_id, handle_of(somebody))
+        await patch(another, {"handle": handle_of(another)})
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            taken = pb.Profile(handle=handle_of(another))
+            await stub.UpdateProfile(pb.UpdateProfileRequest(profile=taken), metadata=token)
+        status, details = typed(caught.value)
+        assert (status.code, details[0].reason, details[0].domain) == (
+            code_pb2.ALREADY_EXISTS,
+            "HANDLE_TAKEN",
+            "users.tulle",
+        )
+
+
+async def test_rest_over_tls(edge: Edge, somebody: Person) -> None:
+    """The TLS port serves REST with a certificate of the local authority."""
+    async with edge.rest(tls=True) as rest:
+        answer = await rest.get("/v1/users/me", headers=somebody.bearer)
+    assert answer.json()["userId"] == somebody.user_id
+
+
+async def patch(person: Person, body: dict[str, Any], path: str = "", mask: str = "") -> dict[str, Any]:
+    answer = await send_patch(person, body, path, mask)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def send_patch(person: Person, body: dict[str, Any], path: str = "", mask: str = "") -> httpx.Response:
+    query = {"updateMask": mask} if mask else {}
+    return await person.rest.patch(f"/v1/users/me{path}", json=body, params=query, headers=person.bearer)
+
+
+def handle_of(person: Person) -> str:
+    return f"h{person.user_id[-12:]}"
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """The HTTP status and the reason of a refusal over REST."""
+    infos = [detail["reason"] for detail in answer.json().get("details", []) if "reason" in detail]
+    return answer.status_code, infos[0] if infos else ""
+
+
+def typed(error: grpc.aio.AioRpcError) -> tuple[status_pb2.Status, list[error_details_pb2.ErrorInfo]]:
+    """google.rpc.Status and its ErrorInfo, from the trailers of a gRPC call."""
+    raw = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(raw)
+    infos = []
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            infos.append(info)
+    return status, infos

@@ -1,0 +1,72 @@
+"""The REST surface is what its OpenAPI document says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from requests.adapters import HTTPAdapter
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.e2e.cast import Cast
+from tests.e2e.doors import Edge, new_address
+from tests.e2e.matrix import Holder
+
+DOCUMENT = Path(__file__).parent.parent.parent / "codegen" / "gen" / "openapi.json"
+EXAMPLES = 12
+"""For each operation; under the tightest rate limit, which counts by user or address."""
+schema = schemathesis.openapi.from_path(str(DOCUMENT))
+
+
+class _From(HTTPAdapter):
+    """Comes from a client address of its own."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, source_address=(new_address(), 0), **kwargs)
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", _From())
+    return session
+
+
+@pytest.fixture(params=[Holder.NOBODY, Holder.USER, Holder.ADMINISTRATOR], ids=str)
+def headers(request: pytest.FixtureRequest, cast: Cast) -> Mapping[str, str]:
+    """The credentials of somebody, or none."""
+    holder = request.param
+    return {} if holder is Holder.NOBODY else cast.leaving[holder].bearer
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
+def test_answers_are_documented(case: schemathesis.Case, edge: Edge, headers: Mapping[str, str]) -> None:
+    """Whatever is sent, the answer's status, type and body are documented, and never a fault of the server."""
+    with _session() as session:
+        case.call_and_validate(
+            base_url=f"http://{edge.host}:{edge.http_port}",
+            headers=dict(headers),
+            session=session,
+            checks=[
+                not_a_server_error,
+                status_code_conformance,
+                content_type_conformance,
+                response_schema_conformance,
+            ],
+        )
