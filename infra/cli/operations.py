@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import time
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,6 +17,9 @@ from infra.cli.app import app, err, out, print_json, stack
 from infra.local.layout import Unusable
 from infra.local.operator import calling
 
+MAIL_PATIENCE = 10.0
+"""Seconds; a mail goes out some 50 ms after the call that asks for it."""
+
 admin = typer.Typer(no_args_is_help=True, help="What only an operator may do, through the mesh.")
 app.add_typer(admin, name="admin")
 
@@ -23,18 +27,44 @@ app.add_typer(admin, name="admin")
 @app.command()
 def mail(
     to: Annotated[str | None, typer.Argument(help="Only mails to this address.")] = None,
-    last: Annotated[bool, typer.Option("--last", help="Only the newest, its text alone.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="The newest alone, its text; waits for the first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> None:
     """Read the mails that the stack has caught instead of sending them."""
-    caught = [_read(file) for file in sorted(stack().folder("mail").glob("*.eml"))]
-    caught = [one for one in caught if to is None or to in one["to"]]
-    if last and not caught:
-        raise Unusable("There is no mail yet; it takes a moment after the call that sends it.")
-    if last:
-        return print(caught[-1]["text"])
+    folder = stack().folder("mail")
+    caught = _awaited(folder, to)[-1:] if last else _caught(folder, to)
     if as_json:
-        return print_json(caught)
+        print_json(caught)
+    elif last:
+        print(caught[0]["text"])
+    else:
+        _print_mails(caught)
+
+
+@app.command()
+def totp(secret: Annotated[str, typer.Argument(help="From EnrollTotp.")]) -> None:
+    """Show the code of the moment, as the device of a second factor would."""
+    import pyotp
+
+    print(pyotp.TOTP(secret).now())
+
+
+def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
+    until = time.monotonic() + MAIL_PATIENCE
+    while not (caught := _caught(folder, to)):
+        if time.monotonic() > until:
+            raise Unusable(
+                f"No mail{f' to {to}' if to else ''} came within {MAIL_PATIENCE:g} s; see ./tulle logs auth."
+            )
+        time.sleep(0.1)
+    return caught
+
+
+def _caught(folder: Path, to: str | None) -> list[dict[str, Any]]:
+    return [one for one in map(_read, sorted(folder.glob("*.eml"))) if to is None or to in one["to"]]
+
+
+def _print_mails(caught: list[dict[str, Any]]) -> None:
     for one in caught:
         out.print(f"[bold]{one['subject']}[/bold]  to {one['to']}, {one['time']}\n", soft_wrap=True)
         out.print(one["text"], markup=False, soft_wrap=True)
@@ -50,7 +80,7 @@ def _read(file: Path) -> dict[str, Any]:
         "to": str(message["to"]),
         "subject": str(message["subject"]),
         "message_id": str(message["message-id"]),
-        "text": body.get_content() if body else "",
+        "text": body.get_content().replace("\r\n", "\n").strip() if body else "",
     }
 
 

@@ -33,8 +33,12 @@ START_PATIENCE = 120.0
 def up(detached: Annotated[bool, typer.Option("-d", "--detach", help="Return when it runs.")] = False) -> None:
     """Start the platform. Ctrl-C stops all of it; the next start finds its data."""
     if detached:
-        return _up_behind(stack())
-    layout = stack(starting=True)
+        _up_behind(stack())
+    else:
+        _up_in_front(stack(starting=True))
+
+
+def _up_in_front(layout: Layout) -> None:
     with ExitStack() as display:
         live = display.enter_context(Live(console=err, transient=True, refresh_per_second=10))
 
@@ -142,7 +146,8 @@ def status(as_json: Json = False) -> None:
     """Show what runs where: state, PID, memory (PSS), restarts, address."""
     told = control.state(stack())
     if as_json:
-        return print_json(told)
+        print_json(told)
+        return
     out.print(_table(told["processes"]))
     out.print(f"Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all.")
     for process in told["processes"]:

@@ -7,11 +7,12 @@ WITH known AS (
     SELECT EXISTS (SELECT FROM accounts WHERE email_key = :email_key) AS yes
 ), waiting AS (
     INSERT INTO signups (mail_id, email, email_key, password_hash, password_length, expire_time)
-    SELECT :mail_id, :email, :email_key, :password_hash, :password_length, CASE WHEN yes THEN :create_time ELSE :expire_time END
+    SELECT :mail_id, :email, :email_key, :password_hash, :password_length::integer,
+           CASE WHEN yes THEN :create_time::timestamptz ELSE :expire_time::timestamptz END
       FROM known
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :mail_id, CASE WHEN yes THEN 'already_registered' ELSE 'verify' END, :email, :create_time FROM known
+    SELECT :mail_id, CASE WHEN yes THEN 'already_registered' ELSE 'verify' END, :email, :create_time::timestamptz FROM known
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1;
 
@@ -21,7 +22,7 @@ WITH signup AS (
     RETURNING email, email_key, password_hash, password_length
 ), opened AS (
     INSERT INTO accounts (user_id, organisation_id, email, email_key, password_hash, password_length, create_time)
-    SELECT :user_id, :organisation_id, email, email_key, password_hash, password_length, :create_time FROM signup
+    SELECT :user_id, :organisation_id, email, email_key, password_hash, password_length, :create_time::timestamptz FROM signup
     ON CONFLICT (email_key) DO NOTHING
     RETURNING user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
               totp_step, version, create_time
@@ -30,15 +31,15 @@ WITH signup AS (
 )
 SELECT * FROM opened;
 
--- name: request_reset(mail_id, email, email_key, expire_time, create_time, event)!
+-- name: request_reset(mail_id, email_key, expire_time, create_time, event)!
 WITH account AS (
     SELECT user_id, email FROM accounts WHERE email_key = :email_key
 ), waiting AS (
-    INSERT INTO resets (mail_id, user_id, expire_time) SELECT :mail_id, user_id, :expire_time FROM account
+    INSERT INTO resets (mail_id, user_id, expire_time) SELECT :mail_id, user_id, :expire_time::timestamptz FROM account
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
     SELECT :mail_id, CASE WHEN account.user_id IS NULL THEN 'nobody' ELSE 'reset' END,
-           coalesce(account.email, ''), :create_time
+           coalesce(account.email, ''), :create_time::timestamptz
       FROM (SELECT) AS always LEFT JOIN account ON true
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1;
@@ -62,7 +63,7 @@ WITH reset AS (
     DELETE FROM challenges USING changed WHERE challenges.user_id = changed.user_id
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :notice_id, 'password_changed', :email, :create_time FROM changed
+    SELECT :notice_id, 'password_changed', :email, :create_time::timestamptz FROM changed
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed RETURNING event_id;
 
@@ -89,7 +90,7 @@ WITH changed AS (
     DELETE FROM challenges USING changed WHERE challenges.user_id = changed.user_id
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :notice_id, 'password_changed', :email, :create_time FROM changed
+    SELECT :notice_id, 'password_changed', :email, :create_time::timestamptz FROM changed
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed;
 
@@ -159,7 +160,7 @@ WITH confirmed AS (
     INSERT INTO recovery_codes (user_id, code) SELECT user_id, unnest(:codes::bytea[]) FROM confirmed
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :notice_id, 'totp_enabled', :email, :create_time FROM confirmed
+    SELECT :notice_id, 'totp_enabled', :email, :create_time::timestamptz FROM confirmed
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM confirmed RETURNING event_id;
 
@@ -170,7 +171,7 @@ WITH off AS (
     DELETE FROM recovery_codes USING off WHERE recovery_codes.user_id = off.user_id
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :notice_id, 'totp_disabled', :email, :create_time FROM off
+    SELECT :notice_id, 'totp_disabled', :email, :create_time::timestamptz FROM off
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM off;
 

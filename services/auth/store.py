@@ -67,7 +67,6 @@ class PostgresStore:
             await sql.request_reset(
                 connection,
                 mail_id=mail.mail_id,
-                email=mail.email,
                 email_key=email_key(mail.email),
                 expire_time=expires,
                 create_time=mail.create_time,
