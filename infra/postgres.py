@@ -36,6 +36,13 @@ _GONE = (
 COLLISIONS = (asyncpg.LockNotAvailableError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
+class _Session(asyncpg.Connection):  # type: ignore[type-arg]  # its generic form exists in the stubs only
+    """A connection that is given back without a round trip: nothing here changes a session's settings."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 class Contention(model.Conflict):
     """Others changed the same data at the same time; try again."""
 
@@ -194,6 +201,7 @@ async def open_database(settings: ServiceSettings) -> AsyncIterator[Database]:
         user=settings.workload,
         password=settings.secret("postgres"),
         database=settings.postgres_database,
+        connection_class=_Session,
         min_size=0,
         max_size=settings.postgres_connections,
         timeout=limits.CONNECT_TIMEOUT,
