@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joserfc import jwk, jws
+from joserfc import jws
+from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from tests.e2e.matrix import Cell, Holder
@@ -45,33 +46,32 @@ class Cast:
         return self.leaving[cell.holder].token
 
 
-async def gather(stack: Stack) -> list[dict[Holder, Person]]:
-    """Two sets of people: one to stay and one to leave."""
-    sets = [{holder: await stack.person().arrive() for holder in GENUINE} for _ in range(2)]
-    for people in sets:
+async def gather(stack: Stack) -> Cast:
+    """Let everybody come: those who stay, those who leave, and the tokens that nobody should have."""
+    staying, leaving = [{holder: await stack.person().arrive() for holder in GENUINE} for _ in range(2)]
+    for people in (staying, leaving):
         await stack.appoint(people[Holder.ADMINISTRATOR])
         await people[Holder.ADMINISTRATOR].log_in()
-    return sets
+    genuine, others = staying[Holder.USER], staying[Holder.ADMINISTRATOR]
+    keys = (await genuine.rest.get("/.well-known/jwks.json")).json()["keys"]
+    kid = _decoded(genuine.token)[0]["kid"]
+    public = ECKey.import_key(next(key for key in keys if key["kid"] == kid))
+    return Cast(staying, leaving, _false_tokens(genuine.token, others.token, public, await stack.signing_key(kid)))
 
 
-def false_tokens(genuine: str, others: str, keys: Mapping[str, Any], signing: jwk.ECKey) -> dict[Holder, str]:
-    """Tokens to be refused, made from a genuine one.
-
-    `others`: the genuine token of somebody with more rights. `keys`: the published key set.
-    `signing`: the platform's own private key, as only a leak would hand it out.
-    """
+def _false_tokens(genuine: str, others: str, public: ECKey, private: ECKey) -> dict[Holder, str]:
+    """Tokens to be refused, made from a genuine one and that of somebody with more rights."""
     header, claims = _decoded(genuine)
-    kid, public = header["kid"], next(key for key in keys["keys"] if key["kid"] == header["kid"])
-    pem = jwk.ECKey.import_key(public).as_pem(private=False)
-    own = jwk.ECKey.generate_key("P-256")
+    own = ECKey.generate_key("P-256")
+    past = {"iat": claims["iat"] - 900, "exp": claims["iat"] - 600}
     return {
-        Holder.EXPIRED: _signed(header, claims | {"iat": claims["iat"] - 900, "exp": claims["iat"] - 600}, signing),
-        Holder.WRONG_AUDIENCE: _signed(header, claims | {"aud": "elsewhere"}, signing),
+        Holder.EXPIRED: _signed(header, claims | past, private),
+        Holder.WRONG_AUDIENCE: _signed(header, claims | {"aud": "elsewhere"}, private),
         Holder.ALG_NONE: f"{_encoded(header | {'alg': 'none'})}.{_encoded(claims)}.",
-        Holder.PUBLIC_KEY_AS_SECRET: _with_hmac(header | {"alg": "HS256"}, claims, pem),
-        Holder.OTHER_ALGORITHM: _signed(header | {"alg": "RS256"}, claims, jwk.RSAKey.generate_key(2048)),
+        Holder.PUBLIC_KEY_AS_SECRET: _with_hmac(header | {"alg": "HS256"}, claims, public.as_pem(private=False)),
+        Holder.OTHER_ALGORITHM: _signed(header | {"alg": "RS256"}, claims, RSAKey.generate_key(2048)),
         Holder.UNKNOWN_KID: _signed(header | {"kid": "unknown"}, claims, own),
-        Holder.UNKNOWN_KEY: _signed(header | {"kid": kid}, claims, own),
+        Holder.UNKNOWN_KEY: _signed(header, claims, own),
         Holder.OTHERS_SIGNATURE: ".".join([*others.split(".")[:2], genuine.split(".")[2]]),
     }
 

@@ -15,7 +15,6 @@ from services import topology
 from tests.e2e import cast as casting
 from tests.e2e.cast import Cast
 from tests.e2e.doors import Edge, Sidecar
-from tests.e2e.matrix import Holder
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
@@ -86,10 +85,7 @@ def stranger(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def cast(stack: Stack) -> Cast:
     """The people of the policy matrix and of the REST surface's document."""
-    staying, leaving = await casting.gather(stack)
-    keys = (await staying[Holder.USER].rest.get("/.well-known/jwks.json")).json()
-    user, administrator = staying[Holder.USER].token, staying[Holder.ADMINISTRATOR].token
-    return Cast(staying, leaving, casting.false_tokens(user, administrator, keys, await stack.signing_key()))
+    return await casting.gather(stack)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,18 +61,16 @@ class Person:
         await self.post("/v1/auth:verifyEmail", {"token": await self.token_from_mail()})
 
     async def token_from_mail(self) -> str:
-        """The token in the newest mail."""
-        text = (await self.newest_mail()).replace("=\n", "")
-        found = re.search(r"(?:token=|\s)([A-Za-z0-9_-]{20,200})(?=\s|$)", text)
-        assert found, text
-        return found[1]
+        """The token in the newest mail, which stands on a line of its own."""
+        lines = (await self.newest_mail()).splitlines()
+        return next(line for line in lines if re.fullmatch(r"[A-Za-z0-9_.-]{20,}", line))
 
     async def newest_mail(self) -> str:
         async def arrived() -> str:
             found = await self.mails(self.email)
             return found[-1] if found else ""
 
-        return await eventually(arrived)
+        return str(await eventually(arrived))
 
     async def log_in(self) -> dict[str, Any]:
         """LogIn's whole answer; tokens, if there are any, are kept."""
@@ -101,3 +100,8 @@ async def eventually(attempt: Callable[[], Awaitable[Any]]) -> Any:
         assert asyncio.get_running_loop().time() < deadline, "it never came true"
         await asyncio.sleep(0.05)
     return result
+
+
+def next_code(totp: pyotp.TOTP) -> str:
+    """A code that was not used yet: each is good once, and the next one is accepted early."""
+    return str(totp.at(int(time.time()) + totp.interval))

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+from joserfc.jwk import ECKey
 from tulle.auth.v1 import auth_pb2
 from tulle.auth.v1.auth_pb2_grpc import AccountsServiceStub
 from tulle.users.v1 import users_pb2
@@ -24,6 +26,7 @@ from infra.local.layout import Layout, layout
 from infra.local.operator import calling
 from infra.settings import StackSettings, development_environment
 from services import topology
+from services.auth.sealing import AesBox
 from tests.e2e.doors import Edge, Sidecar
 from tests.e2e.people import Person, eventually
 from tests.servers import free_port
@@ -111,6 +114,13 @@ class Stack:
             stub: Any = channel.stub(AccountsServiceStub)
             await stub.AppointAdministrator(auth_pb2.AppointAdministratorRequest(email=person.email))
 
+    async def signing_key(self, kid: str) -> ECKey:
+        """A private key of the platform, as only a leak would hand it out."""
+        found = await self.rows("auth", "SELECT kid, private_sealed FROM signing_keys")
+        sealed = next(row["private_sealed"] for row in found if row["kid"] == kid)
+        box = AesBox(self.layout.secret("auth", "encryption-key"))
+        return ECKey.import_key(box.open(sealed, f"key:{kid}"))
+
     async def profiles(self, user_ids: Sequence[str]) -> list[users_pb2.Profile]:
         """The profiles that exist, as another workload sees them: nobody makes theirs by looking."""
         async with calling(self.layout, "users") as channel:
@@ -118,6 +128,20 @@ class Stack:
             chunks = [user_ids[n : n + 100] for n in range(0, len(user_ids), 100)]
             requests = [users_pb2.BatchGetProfilesRequest(user_ids=chunk) for chunk in chunks]
             return [profile for request in requests for profile in (await stub.BatchGetProfiles(request)).profiles]
+
+    async def rows(self, workload: str, statement: str) -> list[Any]:
+        """What a statement finds in the schema of a workload: evidence, where no RPC tells."""
+        connection = await asyncpg.connect(
+            host=str(self.layout.postgres_socket),
+            user=workload,
+            password=self.layout.secret(workload, "postgres"),
+            database="tulle",
+            server_settings={"search_path": workload},
+        )
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close()
 
     async def mails(self, address: str) -> list[str]:
         """The texts of all mails to an address, oldest first."""

@@ -7,12 +7,13 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from tulle.users.v1 import users_pb2 as pb
 from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 
+from mesh.channel import decoded
+from mesh.model import AlreadyExists
 from tests.e2e.doors import Edge
-from tests.e2e.people import Person
+from tests.e2e.people import Person, next_code
 
 
 async def test_from_sign_up_to_profile(newcomer: Person) -> None:
@@ -40,7 +41,7 @@ async def test_logging_in_with_a_second_factor(somebody: Person) -> None:
     """With TOTP the password alone gives a challenge, and the code of the device gives tokens, once."""
     totp = await somebody.enrol_totp()
     challenge = (await somebody.log_in())["challenge"]["challengeToken"]
-    body = {"challengeToken": challenge, "totpCode": somebody.next_code(totp)}
+    body = {"challengeToken": challenge, "totpCode": next_code(totp)}
     somebody.tokens = await somebody.post("/v1/auth:completeSecondFactor", body)
     answer = await somebody.rest.get("/v1/users/me", headers=somebody.bearer)
     assert answer.json()["userId"] == somebody.user_id
@@ -97,12 +98,8 @@ async def test_the_same_over_grpc(edge: Edge, somebody: Person, another: Person,
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             taken = pb.Profile(handle=handle_of(another))
             await stub.UpdateProfile(pb.UpdateProfileRequest(profile=taken), metadata=token)
-        status, details = typed(caught.value)
-        assert (status.code, details[0].reason, details[0].domain) == (
-            code_pb2.ALREADY_EXISTS,
-            "HANDLE_TAKEN",
-            "users.tulle",
-        )
+        error = decoded(caught.value)
+        assert (type(error), error.reason) == (AlreadyExists, "HANDLE_TAKEN")
 
 
 async def test_rest_over_tls(edge: Edge, somebody: Person) -> None:
@@ -131,15 +128,3 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     """The HTTP status and the reason of a refusal over REST."""
     infos = [detail["reason"] for detail in answer.json().get("details", []) if "reason" in detail]
     return answer.status_code, infos[0] if infos else ""
-
-
-def typed(error: grpc.aio.AioRpcError) -> tuple[status_pb2.Status, list[error_details_pb2.ErrorInfo]]:
-    """google.rpc.Status and its ErrorInfo, from the trailers of a gRPC call."""
-    raw = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
-    status = status_pb2.Status.FromString(raw)
-    infos = []
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            infos.append(info)
-    return status, infos

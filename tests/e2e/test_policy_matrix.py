@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 
 from mesh.contract import Method
 from services import topology
@@ -26,7 +27,7 @@ def count() -> Iterable[Count]:
     print(f"\n{tried}")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def edge_channel(edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
     async with edge.grpc() as channel:
         yield channel
