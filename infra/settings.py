@@ -86,4 +86,6 @@ def own_settings() -> dict[str, str]:
 
 def development_environment() -> dict[str, str]:
     """Our own environment for tools, which find each other beside our Python."""
-    return dict(os.environ) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    # gRPC would prepare for forks that do nothing but start programs, and warn of each.
+    return dict(os.environ) | {"PATH": path, "GRPC_ENABLE_FORK_SUPPORT": "0"}
