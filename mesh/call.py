@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh.contract import Method
-from mesh.model import EMPTY, Caller
+from mesh.model import EMPTY, Caller, User
 
 Send = Callable[[bytes], Awaitable[None]]
 """Sends one reply of a stream; waits while the other end does not read."""
@@ -53,6 +53,12 @@ class Call:
     expires: float = float("inf")
     """When the end user's token runs out, Unix time: a stream ends then."""
     send: Send | None = field(default=None, repr=False)
+
+    def for_user(self, user: User, expires: float) -> Call:
+        """The same call, made for `user`, whose token runs out at `expires`."""
+        by = self.caller
+        caller = Caller(by.workload, user, by.request_id, by.traceparent, by.address)
+        return Call(self.method, caller, self.deadline, self.metadata, self.token, expires, self.send)
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""

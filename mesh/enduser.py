@@ -42,7 +42,7 @@ class EndUser:
         user, expires = await self._tokens.verify(call.token)
         if call.method.fresh:
             user = await self._sessions.check(user)
-        call = replace(call, caller=replace(call.caller, user=user), expires=expires)
+        call = call.for_user(user, expires)
         current.set(call)
         return call
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from mesh import errors, limits, trace
@@ -90,8 +91,7 @@ class Telemetry:
 
     def flush(self) -> None:
         """Tell of the calls that have ended."""
-        lines = [encode(line) for line in self._lines()]
-        if lines:
+        if lines := list(self._lines()):
             self.write("\n".join(lines))
 
     def tell_counts(self) -> None:
@@ -102,40 +102,36 @@ class Telemetry:
             self.write(encode({**head, "lines_lost": self.lost, "calls": calls}))
         self.counts, self.lost = {}, 0
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator[str]:
         least = LEVELS[self.level]
         while self._done:
             at, seconds, call, told = self._done.popleft()
             code, ms = _code(told), seconds * 1000
-            self.counts.setdefault((call.method.path, code), Count()).add(ms)
+            self._count((call.method.path, code), ms)
             if LEVELS[_level(told)] >= least:
                 yield self._line(at, ms, call, code, told)
             if trace.sampled(call.caller.traceparent):
                 yield self._span(at, seconds, call, code)
 
-    def _line(self, at: float, ms: float, call: Call, code: str, told: BaseException | None) -> dict[str, Any]:
-        caller = call.caller
-        line: dict[str, Any] = {
-            "time": round(at, 3),
-            "level": _level(told),
-            "event": "call",
-            "workload": self.workload,
-            "method": call.method.path,
-            "code": code,
-            "ms": round(ms, 2),
-            "peer": caller.workload,
-            "request_id": caller.request_id,
-            "trace_id": trace.trace_id(caller.traceparent),
-        }
-        if caller.user:
-            line["user_id"] = caller.user.user_id
-        if isinstance(told, errors.Internal) and told.__cause__ is not None:
-            line |= story(told.__cause__)
-        return line
+    def _count(self, key: tuple[str, str], ms: float) -> None:
+        count = self.counts.get(key)
+        if count is None:
+            count = self.counts[key] = Count()
+        count.add(ms)
 
-    def _span(self, at: float, seconds: float, call: Call, code: str) -> dict[str, Any]:
+    def _line(self, at: float, ms: float, call: Call, code: str, told: BaseException | None) -> str:
+        """Written by hand: one for each call, at a third of the price of a dict."""
+        by = call.caller
+        user = f',"user_id":{quoted(by.user.user_id)}' if by.user else ""
+        return (
+            f'{{"time":{at:.3f},"level":"{_level(told)}","event":"call","workload":"{self.workload}",'
+            f'"method":"{call.method.path}","code":{quoted(code)},"ms":{ms:.2f},"peer":"{by.workload}",'
+            f'"request_id":{quoted(by.request_id)},"trace_id":"{trace.trace_id(by.traceparent)}"{user}{_story(told)}}}'
+        )
+
+    def _span(self, at: float, seconds: float, call: Call, code: str) -> str:
         own = call.caller.traceparent
-        return {
+        span = {
             "time": round(at, 3),
             "level": "info",
             "event": "span",
@@ -148,6 +144,7 @@ class Telemetry:
             "seconds": round(seconds, 6),
             "code": code,
         }
+        return encode(span)
 
 
 def _code(told: BaseException | None) -> str:
@@ -160,3 +157,10 @@ def _level(told: BaseException | None) -> str:
     if isinstance(told, errors.Internal):
         return "error"
     return "warning" if isinstance(told, Unavailable | DeadlineExceeded) else "info"
+
+
+def _story(told: BaseException | None) -> str:
+    """What went wrong on our side, as the rest of a line."""
+    if not isinstance(told, errors.Internal) or told.__cause__ is None:
+        return ""
+    return "," + encode(story(told.__cause__))[1:-1]

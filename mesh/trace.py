@@ -23,7 +23,7 @@ def child(traceparent: str, ratio: float) -> str:
 
 def sampled(traceparent: str) -> bool:
     """Whether the trace is recorded."""
-    return traceparent[-1:] in set("13579bdf")
+    return bool(traceparent) and traceparent[-1] in "13579bdf"
 
 
 def trace_id(traceparent: str) -> str:

@@ -10,17 +10,24 @@ from google.protobuf.message import Message
 from mesh import limits
 from mesh.call import Call, Proceed
 from mesh.contract import Method
+from mesh.messages import message_class
 from mesh.model import Invalid, Violation
 
 
 def valid(method: Method, proceed: Proceed) -> Proceed:
     """Raises: Invalid, naming the fields."""
+    _prepare(method)
 
     async def step(request: Message, call: Call) -> bytes:
         validate(request)
         return await proceed(request, call)
 
     return step
+
+
+def _prepare(method: Method) -> None:
+    """Rules are compiled when a type is first met: let that be at the start, and a bad rule the end of it."""
+    protovalidate.collect_violations(message_class(method.input)())
 
 
 def validate(request: Message) -> None:
