@@ -91,7 +91,7 @@ ACK_PENDING = limit("ACK_PENDING", 256, "messages", "Delivered and not yet ackno
 ACK_WAIT = limit(
     "ACK_WAIT", 10.0, "s", "Then the broker delivers again: how long what a dead process had taken waits at most."
 )
-HANDLER_TIMEOUT = limit("HANDLER_TIMEOUT", 5.0, "s", "Of one event's handler, which is small work; under ACK_WAIT.")
+HANDLER_TIMEOUT = limit("HANDLER_TIMEOUT", 8.0, "s", "Of one event's handler, which is small work; under ACK_WAIT.")
 EARLY_DELIVERIES = limit(
     "EARLY_DELIVERIES", 20, "", "Times that an event waits for its predecessor, some 2 min: twelve times ACK_WAIT."
 )

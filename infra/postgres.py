@@ -36,7 +36,7 @@ _GONE = (
 COLLISIONS = (asyncpg.LockNotAvailableError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
-class _Session(asyncpg.Connection):  # type: ignore[type-arg]  # its generic form exists in the stubs only
+class _Session(asyncpg.Connection):
     """A connection that is given back without a round trip: nothing here changes a session's settings."""
 
     def get_reset_query(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -32,7 +33,8 @@ from mesh.contract import Contract, contract
 log = structlog.get_logger(__name__)
 sql = queries(Path(__file__).with_name("inbox.sql"))
 
-_TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, TimeoutError)
+_TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, OSError)
+"""What passes by itself: such an event is tried for PARKED_LONGEST. (TimeoutError is an OSError.)"""
 
 
 class Early(Exception):
@@ -139,6 +141,7 @@ class Consumer:
         await self._database.run(once)
 
     async def _handle(self, event: event_pb2.Event) -> None:
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(limits.HANDLER_TIMEOUT):
                 await self._handler(event.type)(self._received(event))
@@ -146,6 +149,15 @@ class Consumer:
             raise  # the transaction is run again
         except Exception as error:
             raise HandlerFailed(error) from error
+        log.info(
+            "event",
+            type=event.type,
+            event_id=event.event_id,
+            source=event.source,
+            causation_id=event.causation_id,
+            trace_id=event.traceparent[3:35],
+            ms=round((time.perf_counter() - began) * 1000, 2),
+        )
 
     def _handler(self, name: str) -> Handler:
         return self._subscriptions[name][1]
