@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ from mesh import envoy
 from mesh.envoy import Addresses
 from mesh.sidecar import sidecar
 from services import topology
+
+# They fill the table of limits when they are imported.
+for module in ("mesh.limits", "mesh.hops", "services.auth.limits", "services.auth.main", "services.users.main"):
+    importlib.import_module(module)
 
 SIDECARS = "codegen/gen/sidecars"
 
@@ -36,6 +41,8 @@ def _sidecar(workload: str) -> Output:
 
 OUTPUTS = (
     Output("codegen/gen/openapi.json", openapi.render),
+    Output("README.md", pages.diagram, "topology"),
+    Output("docs/limits.md", pages.limits),
     Output("docs/policy.md", pages.policy),
     Output("docs/topology.md", pages.topology),
     Output("gateway/envoy.yaml", lambda project: envoy.dump(gateway(project.contract, Addresses()))),

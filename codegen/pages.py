@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from codegen.project import Project
+from infra.limits import TABLE
 from mesh.contract import Event, Method
 from services.topology import BOXES, Workload
 
@@ -95,3 +96,15 @@ def _edges(project: Project) -> Iterator[str]:
     for workload in project.workloads:
         yield from (f"    {workload.name} -->|mTLS| {called}" for called in workload.calls)
         yield from (f"    {workload.name} -.-> {box}" for box in workload.needs)
+
+
+def limits(project: Project) -> str:
+    """Every number with its reason."""
+    rows = sorted(TABLE, key=lambda row: row.name)
+    table = _table(("name", "value", "unit", "why"), (iter((r.name, _number(r.value), r.unit, r.reason)) for r in rows))
+    about = "Nothing grows without a bound. The numbers stand beside the code that keeps them, each made by `limit(…)`."
+    return "\n\n".join(["# Limits", "<!-- Made by `python -m codegen`; do not edit. -->", about, table]) + "\n"
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
