@@ -16,7 +16,7 @@ from mesh.sidecar import sidecar
 from services import topology
 
 # They fill the table of limits when they are imported.
-for module in ("mesh.limits", "mesh.hops", "services.auth.limits", "services.auth.main", "services.users.main"):
+for module in ("mesh.limits", "mesh.hops", "services.auth.limits", "services.auth.main", "services.users.limits"):
     importlib.import_module(module)
 
 SIDECARS = "codegen/gen/sidecars"

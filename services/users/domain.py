@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib.resources
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -108,24 +108,35 @@ class PublicProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """What a person says about themselves. `version` counts the changes."""
+class Owned:
+    """What one person may change. `version` counts the changes."""
 
     user_id: UserId
     organisation_id: OrganisationId
-    create_time: datetime
     update_time: datetime
-    display_name: str = ""
-    handle: str = ""
-    locale: str = DEFAULT_LOCALE
-    time_zone: str = DEFAULT_TIME_ZONE
-    avatar_url: str = ""
     version: int = 0
 
     @property
     def etag(self) -> str:
         """Names this version (AIP-154)."""
         return str(self.version)
+
+    def next(self, values: Mapping[str, Any], now: datetime) -> Self:
+        """The next version, with `values`, or this one if they make no difference."""
+        new = replace(self, **values)
+        return self if new == self else replace(new, version=self.version + 1, update_time=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile(Owned):
+    """What a person says about themselves."""
+
+    create_time: datetime
+    display_name: str = ""
+    handle: str = ""
+    locale: str = DEFAULT_LOCALE
+    time_zone: str = DEFAULT_TIME_ZONE
+    avatar_url: str = ""
 
     @property
     def public(self) -> PublicProfile:
@@ -133,74 +144,58 @@ class Profile:
         return PublicProfile(self.user_id, self.display_name, self.handle, self.avatar_url)
 
     def changed(self, change: ProfileChange, now: datetime) -> Self:
-        """The next version, or the profile itself if `change` makes no difference.
-
-        Raises: StaleProfile; UnknownTimeZone.
-        """
+        """The profile after `change`. Raises: StaleProfile; UnknownTimeZone."""
         require(change.etag in ("", self.etag), StaleProfile)
-        values = _differences(self, _with_defaults(change))
-        if values.get("time_zone", DEFAULT_TIME_ZONE) not in TIME_ZONES:
+        defaults = {"locale": DEFAULT_LOCALE, "time_zone": DEFAULT_TIME_ZONE}
+        new = self.next({name: value or defaults.get(name, value) for name, value in _given(change)}, now)
+        if new.time_zone != self.time_zone and new.time_zone not in TIME_ZONES:
             raise UnknownTimeZone(violations=(Violation("profile.time_zone", "must be in the IANA database"),))
-        return replace(self, **values, version=self.version + 1, update_time=now) if values else self
+        return new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
-    """How a person wants to be treated. `version` counts the changes."""
+class Preferences(Owned):
+    """How a person wants to be treated."""
 
-    user_id: UserId
-    organisation_id: OrganisationId
-    update_time: datetime
     theme: Theme = Theme.DEVICE
     product_news: bool = False
     week_start: WeekStart = WeekStart.LOCALE
-    version: int = 0
-
-    @property
-    def etag(self) -> str:
-        """Names this version (AIP-154)."""
-        return str(self.version)
 
     def changed(self, change: PreferencesChange, now: datetime) -> Self:
-        """The next version, or the preferences themselves if `change` makes no difference.
-
-        Raises: StalePreferences.
-        """
+        """The preferences after `change`. Raises: StalePreferences."""
         require(change.etag in ("", self.etag), StalePreferences)
-        values = _differences(self, change)
-        return replace(self, **values, version=self.version + 1, update_time=now) if values else self
+        return self.next(dict(_given(change)), now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileUpdated(Event):
+class Changed(Event):
+    """Somebody changed what is theirs; `fields` are the names of what differs."""
+
+    user_id: UserId
+    fields: tuple[str, ...]
+
+    @classmethod
+    def of(cls, caller: Caller, old: Owned, new: Owned) -> Self:
+        """The event of the step from one version to the next."""
+        names = (field.name for field in fields(old) if field.name not in ("version", "update_time"))
+        differing = tuple(name for name in names if getattr(old, name) != getattr(new, name))
+        return cls.by(caller, new.user_id, new.organisation_id, user_id=new.user_id, fields=differing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileUpdated(Changed):
     """A profile was changed by its owner."""
 
     type: ClassVar[str] = "tulle.users.v1.ProfileUpdated"
     resource: ClassVar[str] = "profile"
-    user_id: UserId
-    fields: tuple[str, ...]
-
-    @classmethod
-    def of(cls, caller: Caller, old: Profile, new: Profile) -> Self:
-        """The event of the step from one version to the next."""
-        changes = changed_fields(old, new, ProfileChange)
-        return cls.by(caller, new.user_id, new.organisation_id, user_id=new.user_id, fields=changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreferencesUpdated(Event):
+class PreferencesUpdated(Changed):
     """Preferences were changed by their owner."""
 
     type: ClassVar[str] = "tulle.users.v1.PreferencesUpdated"
     resource: ClassVar[str] = "preferences"
-    user_id: UserId
-    fields: tuple[str, ...]
-
-    @classmethod
-    def of(cls, caller: Caller, old: Preferences, new: Preferences) -> Self:
-        """The event of the step from one version to the next."""
-        changes = changed_fields(old, new, PreferencesChange)
-        return cls.by(caller, new.user_id, new.organisation_id, user_id=new.user_id, fields=changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,25 +322,9 @@ class Users:
         return found
 
 
-def changed_fields(old: object, new: object, change: type) -> tuple[str, ...]:
-    """Names of those fields of `change` in which `old` and `new` differ."""
-    return tuple(name for name in changeable(change) if getattr(old, name) != getattr(new, name))
-
-
-def changeable(change: type) -> tuple[str, ...]:
-    """Names of the fields that a change may name."""
-    return tuple(field.name for field in fields(change) if field.name != "etag")
-
-
-def _with_defaults(change: ProfileChange) -> ProfileChange:
-    locale = DEFAULT_LOCALE if change.locale == "" else change.locale
-    time_zone = DEFAULT_TIME_ZONE if change.time_zone == "" else change.time_zone
-    return replace(change, locale=locale, time_zone=time_zone)
-
-
-def _differences(old: object, change: ProfileChange | PreferencesChange) -> dict[str, Any]:
-    values = {name: getattr(change, name) for name in changeable(type(change))}
-    return {name: value for name, value in values.items() if value is not None and value != getattr(old, name)}
+def _given(change: ProfileChange | PreferencesChange) -> Iterator[tuple[str, Any]]:
+    values = ((field.name, getattr(change, field.name)) for field in fields(change) if field.name != "etag")
+    return ((name, value) for name, value in values if value is not None)
 
 
 async def _overtaking(attempt: Callable[[], Awaitable[T]], etag: str) -> T:
