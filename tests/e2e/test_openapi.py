@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
+import pytest_asyncio
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -18,12 +18,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from mesh.contract import NONE, Method, contract
 from tests.e2e.cast import Cast
 from tests.e2e.doors import Edge, new_address
 from tests.e2e.matrix import Holder
 
 DOCUMENT = Path(__file__).parent.parent.parent / "codegen" / "gen" / "openapi.json"
-EXAMPLES = 12
+EXAMPLES = 15
 """For each operation; under the tightest rate limit, which counts by user or address."""
 schema = schemathesis.openapi.from_path(str(DOCUMENT))
 
@@ -41,11 +42,18 @@ def _session() -> requests.Session:
     return session
 
 
-@pytest.fixture(params=[Holder.NOBODY, Holder.USER, Holder.ADMINISTRATOR], ids=str)
-def headers(request: pytest.FixtureRequest, cast: Cast) -> Mapping[str, str]:
-    """The credentials of somebody, or none."""
-    holder = request.param
-    return {} if holder is Holder.NOBODY else cast.leaving[holder].bearer
+@pytest_asyncio.fixture(loop_scope="session")
+async def holders(cast: Cast) -> Mapping[str, Mapping[str, str]]:
+    """The credentials for each method: of somebody whom it is for, just logged in."""
+    for person in cast.leaving.values():
+        await person.log_in()
+    return {method.path: _credentials(method, cast) for method in contract().methods}
+
+
+def _credentials(method: Method, cast: Cast) -> Mapping[str, str]:
+    if method.end_user == NONE:
+        return {}
+    return cast.leaving[Holder.ADMINISTRATOR if method.roles else Holder.USER].bearer
 
 
 @schema.parametrize()
@@ -56,12 +64,12 @@ def headers(request: pytest.FixtureRequest, cast: Cast) -> Mapping[str, str]:
     suppress_health_check=list(HealthCheck),
     derandomize=True,
 )
-def test_answers_are_documented(case: schemathesis.Case, edge: Edge, headers: Mapping[str, str]) -> None:
+def test_answers_are_documented(case: schemathesis.Case, edge: Edge, holders: Mapping[str, Mapping[str, str]]) -> None:
     """Whatever is sent, the answer's status, type and body are documented, and never a fault of the server."""
     with _session() as session:
         case.call_and_validate(
             base_url=f"http://{edge.host}:{edge.http_port}",
-            headers=dict(headers),
+            headers=dict(holders[case.operation.definition.raw["x-grpc-method"]]),
             session=session,
             checks=[
                 not_a_server_error,
