@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 
 from mesh import errors, limits
-from mesh.call import Incoming
+from mesh.call import Incoming, Peer, Send
 from mesh.channel import STATUS_DETAILS
 from mesh.identity import SidecarIdentity
 from mesh.model import Error
@@ -27,64 +27,72 @@ OPTIONS = (
 )
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-Serve = Callable[[bytes, Any], Awaitable[Any]]
-MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-
 
 def server(handlers: Mapping[str, Handler], identity: SidecarIdentity, socket: Path) -> grpc.aio.Server:
     """A server of `handlers` for one sidecar. It listens after `start()`."""
     # Capacity refuses politely; at twice its bound, grpc itself does.
     made = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=2 * limits.CONCURRENT_CALLS)
-    services: dict[str, dict[str, MethodHandler]] = {}
-    for path, handler in handlers.items():
-        _, service, name = path.split("/")
-        services.setdefault(service, {})[name] = _adapted(handler, identity)
-    made.add_generic_rpc_handlers(
-        tuple(grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items())
-    )
+    made.add_generic_rpc_handlers((_Handlers(handlers, identity),))
     made.add_insecure_port(f"unix:{socket}")
     return made
 
 
-def once(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+def once(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
     """Metadata by key. What was said twice was not said: nobody can put a second identity beside ours."""
-    given = tuple(pairs)
-    found = dict(given)
-    if len(found) == len(given):
+    found = dict(pairs)
+    if len(found) == len(pairs):
         return found
-    keys = [key for key, _ in given]
+    keys = [key for key, _ in pairs]
     return {key: value for key, value in found.items() if keys.count(key) == 1}
 
 
-def _adapted(handler: Handler, identity: SidecarIdentity) -> MethodHandler:
-    """Without (de)serialisers: bytes in, bytes out."""
-    if handler.method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(handler, identity))
-    return grpc.unary_unary_rpc_method_handler(_unary(handler, identity))
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the handler of a call. grpc has read the metadata by then; asking it again would cost as much again."""
+
+    def __init__(self, handlers: Mapping[str, Handler], identity: SidecarIdentity) -> None:
+        self._handlers, self._identity = handlers, identity
+
+    def service(self, handler_call_details: Any) -> Any:
+        handler = self._handlers.get(handler_call_details.method)
+        if handler is None:
+            return None
+        metadata = once(handler_call_details.invocation_metadata)
+        kind = _Stream if handler.method.server_streaming else _Unary
+        return kind(handler, self._identity.peer(metadata), metadata)
 
 
-def _unary(handler: Handler, identity: SidecarIdentity) -> Serve:
-    async def serve(request: bytes, context: Any) -> bytes | None:
-        metadata = once(context.invocation_metadata())
+class _Served:
+    """One call, in the form in which grpc wants a method's handler: bytes in, bytes out."""
+
+    __slots__ = ("_handler", "_metadata", "_peer")
+    request_streaming = response_streaming = False
+    request_deserializer = response_serializer = None
+
+    def __init__(self, handler: Handler, peer: Peer, metadata: Mapping[str, str]) -> None:
+        self._handler, self._peer, self._metadata = handler, peer, metadata
+
+    async def _run(self, request: bytes, context: Any, send: Send | None = None) -> bytes | None:
+        incoming = Incoming(self._peer, self._metadata, context.time_remaining(), send)
         try:
-            return await handler.run(request, Incoming(identity.peer(metadata), metadata, context.time_remaining()))
+            return await self._handler.run(request, incoming)
         except Error as error:
-            await _abort(context, error, handler.domain)
+            await _abort(context, error, self._handler.domain)
             return None
 
-    return serve
+
+class _Unary(_Served):
+    __slots__ = ()
+
+    async def unary_unary(self, request: bytes, context: Any) -> bytes | None:
+        return await self._run(request, context)
 
 
-def _stream(handler: Handler, identity: SidecarIdentity) -> Serve:
-    async def serve(request: bytes, context: Any) -> None:
-        metadata = once(context.invocation_metadata())
-        peer, timeout = identity.peer(metadata), context.time_remaining()
-        try:
-            await handler.run(request, Incoming(peer, metadata, timeout, context.write))
-        except Error as error:
-            await _abort(context, error, handler.domain)
+class _Stream(_Served):
+    __slots__ = ()
+    response_streaming = True
 
-    return serve
+    async def unary_stream(self, request: bytes, context: Any) -> None:
+        await self._run(request, context, context.write)
 
 
 async def _abort(context: Any, error: Error, domain: str) -> None:
