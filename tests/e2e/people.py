@@ -57,8 +57,9 @@ class Person:
     async def sign_up(self) -> None:
         await self.post("/v1/auth:signUp", {"email": self.email, "password": self.password})
 
-    async def verify(self) -> None:
-        await self.post("/v1/auth:verifyEmail", {"token": await self.token_from_mail()})
+    async def verify(self) -> str:
+        """Confirm the address; the id of the new user."""
+        return str((await self.post("/v1/auth:verifyEmail", {"token": await self.token_from_mail()}))["userId"])
 
     async def token_from_mail(self) -> str:
         """The token in the newest mail, which stands on a line of its own."""
@@ -71,6 +72,16 @@ class Person:
             return found[-1] if found else ""
 
         return str(await eventually(arrived))
+
+    async def mail_after(self, action: Callable[[], Awaitable[Any]]) -> None:
+        """Do something that sends a mail, and wait for it."""
+        before = len(await self.mails(self.email))
+        await action()
+
+        async def arrived() -> bool:
+            return len(await self.mails(self.email)) > before
+
+        await eventually(arrived)
 
     async def log_in(self) -> dict[str, Any]:
         """LogIn's whole answer; tokens, if there are any, are kept."""

@@ -13,7 +13,9 @@ from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 from mesh.channel import decoded
 from mesh.model import AlreadyExists
 from tests.e2e.doors import Edge
-from tests.e2e.people import Person, next_code
+from tests.e2e.people import Person, eventually, next_code
+from tests.e2e.rest import refusal
+from tests.e2e.stacks import Stack
 
 
 async def test_from_sign_up_to_profile(newcomer: Person) -> None:
@@ -26,6 +28,14 @@ async def test_from_sign_up_to_profile(newcomer: Person) -> None:
     profile = answer.json()
     assert profile["userId"] == newcomer.user_id
     assert (profile["locale"], profile["timeZone"], profile["handle"]) == ("en", "UTC", "")
+
+
+async def test_the_profile_comes_with_the_account(stack: Stack, newcomer: Person) -> None:
+    """The profile is made when the account opens, whether or not its owner ever comes."""
+    await newcomer.sign_up()
+    user_id = await newcomer.verify()
+    (profile,) = await eventually(lambda: stack.profiles([user_id]))
+    assert (profile.user_id, profile.etag) == (user_id, "0")
 
 
 async def test_an_account_waits_for_its_address(newcomer: Person) -> None:
@@ -122,9 +132,3 @@ async def send_patch(person: Person, body: dict[str, Any], path: str = "", mask:
 
 def handle_of(person: Person) -> str:
     return f"h{person.user_id[-12:]}"
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """The HTTP status and the reason of a refusal over REST."""
-    infos = [detail["reason"] for detail in answer.json().get("details", []) if "reason" in detail]
-    return answer.status_code, infos[0] if infos else ""

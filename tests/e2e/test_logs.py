@@ -1,0 +1,29 @@
+"""What the platform writes down about people."""
+
+from __future__ import annotations
+
+from tests.e2e.people import Person
+from tests.e2e.stacks import Stack
+
+
+async def test_no_log_knows_a_secret(stack: Stack, somebody: Person) -> None:
+    """No log of any process holds a password, a token, a seed, an address or a name."""
+    totp = await somebody.enrol_totp()
+    name = {"displayName": "Augusta of Nowhere", "handle": f"h{somebody.user_id[-12:]}"}
+    answer = await somebody.rest.patch("/v1/users/me", json=name, headers=somebody.bearer)
+    assert answer.status_code == 200, answer.text
+    refused = await somebody.rest.post("/v1/auth:logIn", json={"email": somebody.email, "password": "not this one"})
+    assert refused.status_code == 401
+    secrets = [
+        somebody.email,
+        somebody.password,
+        somebody.token.split(".")[2],
+        somebody.tokens["refreshToken"],
+        totp.secret,
+        name["displayName"],
+        "not this one",
+    ]
+    logs = {log.name: log.read_text(errors="replace") for log in (stack.layout.data / "logs").glob("*.log")}
+    assert somebody.user_id in logs["users.log"]
+    found = [(log, secret) for log, text in logs.items() for secret in secrets if secret in text]
+    assert found == []
