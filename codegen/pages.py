@@ -103,7 +103,7 @@ def limits(project: Project) -> str:
     rows = sorted(TABLE, key=lambda row: row.name)
     table = _table(("name", "value", "unit", "why"), (iter((r.name, _number(r.value), r.unit, r.reason)) for r in rows))
     about = "Nothing grows without a bound. The numbers stand beside the code that keeps them, each made by `limit(…)`."
-    return "\n\n".join(["# Limits", "<!-- Made by `python -m codegen`; do not edit. -->", about, table]) + "\n"
+    return f"# Limits\n\n<!-- Made by `python -m codegen`; do not edit. -->\n\n{about}\n\n{table}\n"
 
 
 def _number(value: float) -> str:

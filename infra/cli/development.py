@@ -22,7 +22,7 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 CHECKS = {
     "format": ("ruff", "format", "--check", "--quiet", "."),
     "lint": ("ruff", "check", "--quiet", "."),
-    "types": ("mypy",),
+    "types": ("mypy", "."),
     "imports": ("lint-imports", "--no-cache"),
     "contract": ("python", "-m", "codegen", "--check"),
 }

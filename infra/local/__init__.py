@@ -1,1 +1,1 @@
-"""The whole platform on one machine, without containers: boxes, services, sidecars and gateway as ordinary processes."""
+"""The whole platform on one machine, without containers: every part of it an ordinary process."""

@@ -44,7 +44,7 @@ def give(path: Path, uid: int) -> None:
         os.chown(path, uid, uid)
         for folder, _, files in os.walk(path):
             for name in (".", *files):
-                os.chown(os.path.join(folder, name), uid, uid)
+                os.chown(Path(folder, name), uid, uid)
 
 
 def _open_to_others(path: Path) -> bool:

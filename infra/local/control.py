@@ -21,6 +21,10 @@ STOP_PATIENCE = 60.0
 """Seconds that `down` waits for everything to stop."""
 
 
+LEFTOVERS_PATIENCE = 10.0
+"""Seconds that what a killed stack has left gets to end."""
+
+
 class NotRunning(Exception):
     """No stack runs here; start it with ./tulle up."""
 
@@ -33,8 +37,8 @@ def lock(layout: Layout) -> Iterator[TextIO]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Unusable(
-                "A stack runs here already: ./tulle status shows it, ./tulle down stops it. For a second one, clone again "
-                "or set TULLE_DATA_DIR, TULLE_HTTP_PORT and TULLE_HTTPS_PORT."
+                "A stack runs here already: ./tulle status shows it, ./tulle down stops it. For a second one, clone "
+                "again or set TULLE_DATA_DIR, TULLE_HTTP_PORT and TULLE_HTTPS_PORT."
             ) from error
         yield file
 
@@ -140,24 +144,22 @@ async def ask_restart(layout: Layout, name: str) -> None:
 
 
 def clear_leftovers(layout: Layout) -> None:
-    """End what a stack that was killed has left running: its processes carry their names in state.json."""
+    """End what a stack that was killed has left running."""
     if not (layout.data / "state.json").exists():
         return
-    said = told(layout)
-    left = [pid for process in said["processes"] if (pid := process["pid"]) and _ours(pid, said["began"], layout)]
-    for pid in left:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT if psutil.Process(pid).name() == "postgres" else signal.SIGTERM)
-    gone, stuck = psutil.wait_procs([psutil.Process(pid) for pid in left if psutil.pid_exists(pid)], timeout=10)
+    left = [found for process in told(layout)["processes"] if (found := _left(process)) is not None]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
+    _, stuck = psutil.wait_procs(left, timeout=LEFTOVERS_PATIENCE)
     for process in stuck:
         process.kill()
 
 
-def _ours(pid: int, began: float, layout: Layout) -> bool:
-    """Whether the process is one that the stack started, and not another that has its number now."""
+def _left(said: dict[str, Any]) -> psutil.Process | None:
+    """The process that is meant, if it still runs: the same number may be another's now."""
     try:
-        process = psutil.Process(pid)
-        named = " ".join(process.cmdline()) + " ".join(process.environ().values())
-        return process.create_time() >= began - 1 and (str(layout.data) in named or str(layout.run) in named)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
+        process = psutil.Process(said["pid"] or -1)
+        return process if process.create_time() == said["born"] else None
+    except (psutil.NoSuchProcess, ValueError):
+        return None

@@ -96,7 +96,7 @@ def layout(settings: StackSettings, starting: bool = False) -> Layout:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only we can read, whole or not at all."""
     scratch = path.with_name(path.name + ".new")
-    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     scratch.replace(path)
 

@@ -1,4 +1,4 @@
-"""Keeps the stack's processes running: starts each when what it needs is ready, restarts what dies, stops all in order."""
+"""Keeps the stack's processes running: starts each when it may, restarts what dies, stops all in order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import psutil
 
 from infra.ca import Authority
 from infra.local.layout import Layout, Unusable, write_private
@@ -51,6 +53,8 @@ class Status:
     address: str
     state: str = WAITING
     pid: int | None = None
+    born: float | None = None
+    """When the process began (Unix time), which with its number names it for good."""
     restarts: int = 0
     seconds: float | None = None
     """From start to ready."""
@@ -95,7 +99,7 @@ class Supervisor:
         return [running.status for running in self._running.values()]
 
     async def start(self) -> None:
-        """Start everything and return when all of it is ready. Raises: Unusable with the reason; then all is stopped."""
+        """Start everything and return when all of it is ready. Raises: Unusable; then all is stopped."""
         for running in self._running.values():
             running.task = asyncio.create_task(self._keep(running), name=running.unit.name)
         pending = {asyncio.create_task(self._until_ready(running)) for running in self._running.values()}
@@ -161,7 +165,7 @@ class Supervisor:
                 await self._run(running)
             except Unusable as error:
                 return self._fail(running, str(error))
-            except Exception as error:  # noqa: BLE001 (told, and tried again)
+            except Exception as error:
                 running.status.problem = str(error) or repr(error)
             if self.startup is None and running.status.restarts >= 2:
                 return self._fail(running, _explained(running))
@@ -169,7 +173,7 @@ class Supervisor:
                 pause = BACK_OFF
             running.status.restarts += 1
             self._set(running, RESTARTING)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, LONGEST_BACK_OFF)
 
     async def _run(self, running: Running) -> None:
@@ -216,7 +220,9 @@ class Supervisor:
         self._set(running, FAILED)
 
     def _set(self, running: Running, state: str, pid: int | None = None) -> None:
-        running.status.state, running.status.pid = state, pid
+        status = running.status
+        status.state, status.pid = state, pid
+        status.born = psutil.Process(pid).create_time() if pid and psutil.pid_exists(pid) else None
         self._tick()
 
     def _tick(self) -> None:
@@ -238,7 +244,7 @@ async def _becomes_ready(unit: Unit, ended: asyncio.Task[int]) -> bool:
         try:
             await unit.ready()
             return True
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is not ready)
+        except Exception as error:
             problem = error
         if time.monotonic() > until:
             raise TimeoutError(f"not ready after {PATIENCE:g} s: {problem}")
