@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.people import Person, eventually
 from tests.e2e.stacks import Stack
@@ -40,6 +41,7 @@ async def test_every_account_gets_one_profile(own_stack: Stack) -> None:
         await own_stack.ready()
         await eventually(lambda: nothing_under_way(own_stack))
         await judge(own_stack, story)
+        await prove_the_judge(own_stack, story)
     finally:
         print(
             f"\nkills: seed {SEED}: {len(story.killed)} processes killed ({', '.join(story.killed)}), "
@@ -120,6 +122,15 @@ async def nothing_under_way(stack: Stack) -> bool:
     consumed = await stack.rows("users", "SELECT event_id FROM inbox")
     parked = await stack.rows("users", "SELECT event_id FROM parked")
     return not waiting and not parked and set(created) <= set(consumed)
+
+
+async def prove_the_judge(stack: Stack, story: Story) -> None:
+    """A judge who does not see a lost profile is no judge."""
+    lost = min(story.verified)
+    await stack.rows("users", f"DELETE FROM preferences WHERE user_id = '{lost}'")
+    await stack.rows("users", f"DELETE FROM profiles WHERE user_id = '{lost}'")
+    with pytest.raises(AssertionError):
+        await judge(stack, story)
 
 
 async def judge(stack: Stack, story: Story) -> None:
