@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from infra import ca
+from infra.local.stack import reset
 from services import topology
 from tests.e2e import cast as casting
 from tests.e2e.cast import Cast
@@ -47,7 +48,7 @@ def _running() -> Iterator[Stack]:
         yield stack
     finally:
         stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        reset(stack.layout)
 
 
 @pytest.fixture(scope="session")
