@@ -7,6 +7,7 @@ machine does hits both alike. The bare one is sent no metadata and checks nothin
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import tempfile
@@ -99,7 +100,7 @@ async def _steps(rounds: int, calls: int = STEP_CALLS) -> list[Row]:
     for _ in range(rounds + 1):
         for count, cost in enumerate(costs):
             cost.append(await _cpu(steps[:count], telemetry, dict(shown.metadata), calls))
-    differences = ([b - a for a, b in zip(before, after, strict=True)] for before, after in zip(costs, costs[1:]))
+    differences = ([b - a for a, b in zip(before, after, strict=True)] for before, after in itertools.pairwise(costs))
     named = zip(("begin", *map(_name, steps)), (costs[0], *differences), strict=True)
     return [Row(f"step {name}", tuple(values[1:]), "µs/call", "less") for name, values in named]
 
