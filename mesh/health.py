@@ -43,7 +43,7 @@ class Health:
         """Look at the boxes until cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(limits.READY_EVERY)
+            await asyncio.sleep(limits.READY_EVERY if self._begun else limits.READY_FIRST)
 
     async def look(self) -> None:
         """Look once; enough looks in a row that speak against what we say change it, the first at once."""

@@ -36,6 +36,7 @@ DRAIN = limit("DRAIN", 10.0, "s", "For calls under way after SIGTERM; longer tha
 ANNOUNCE = limit("ANNOUNCE", 0.5, "s", "Between saying NOT_SERVING and closing the door, for callers to hear it.")
 WORKER_PAUSE_LONGEST = limit("WORKER_PAUSE_LONGEST", 10.0, "s", "Of a worker that keeps failing; from 0.1 s, doubled.")
 READY_EVERY = limit("READY_EVERY", 1.0, "s", "Between two looks at the service's own boxes.")
+READY_FIRST = limit("READY_FIRST", 0.05, "s", "Between looks until the first good one: a start waits for it.")
 READY_TIMEOUT = limit("READY_TIMEOUT", 2.0, "s", "Of one look.")
 READY_FAILURES = limit("READY_FAILURES", 3, "looks", "In a row until NOT_SERVING: one hiccup takes no traffic away.")
 READY_SUCCESSES = limit("READY_SUCCESSES", 2, "looks", "In a row until SERVING again: a box that flaps stays out.")
