@@ -1,15 +1,18 @@
 -- name: claim
 -- The oldest unpublished event of each aggregate, locked, with those that follow it, and the timers
--- that are due; only of known types, since newer code may share the table. A lock on the oldest is a lock on the aggregate: nobody else publishes for it.
+-- that are due; only of known types, since newer code may share the table. A lock on the oldest is a
+-- lock on the aggregate: nobody else publishes for it.
 WITH heads AS MATERIALIZED (
     SELECT event_id, resource, aggregate_id, aggregate_seq
     FROM outbox AS head
-    WHERE published_at IS NULL AND publish_at IS NULL AND type = ANY(:types::text[]) AND NOT EXISTS (
-        SELECT FROM outbox AS earlier
+    WHERE published_at IS NULL AND publish_at IS NULL AND type = ANY(:types::text[]) AND coalesce((
+        -- A subquery with a limit, not NOT EXISTS: of that the planner makes a join over the whole backlog.
+        SELECT earlier.published_at IS NOT NULL FROM outbox AS earlier
         WHERE earlier.aggregate_id = head.aggregate_id AND earlier.resource = head.resource
-            AND earlier.aggregate_seq < head.aggregate_seq
-            AND earlier.publish_at IS NULL AND earlier.published_at IS NULL
-    )
+            AND earlier.aggregate_seq < head.aggregate_seq AND earlier.publish_at IS NULL
+        ORDER BY earlier.aggregate_seq DESC
+        LIMIT 1
+    ), true)
     ORDER BY event_id
     LIMIT :batch::int
     FOR UPDATE SKIP LOCKED
