@@ -9,10 +9,10 @@ from mesh.model import Exhausted
 
 
 class Capacity:
-    """At most `calls` at once, streams among them."""
+    """At most `calls` at once, streams among them; CONCURRENT_CALLS if None."""
 
-    def __init__(self, calls: int = limits.CONCURRENT_CALLS) -> None:
-        self.free = calls
+    def __init__(self, calls: int | None = None) -> None:
+        self.free = limits.CONCURRENT_CALLS if calls is None else calls
 
     def bounded(self, method: Method, proceed: Proceed) -> Proceed:
         """Raises: Exhausted."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -114,8 +114,19 @@ class EchoServicer:
 def add_to_server(servicer: Any, server: Any) -> None:
     """What grpc would generate."""
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
-    handlers = {"Echo": unary(servicer.Echo), "Once": unary(servicer.Once), "Repeat": stream(servicer.Repeat)}
+    handlers: dict[str, Any] = {
+        "Echo": unary(servicer.Echo),
+        "Once": unary(servicer.Once),
+        "Repeat": stream(servicer.Repeat),
+    }
     server.add_registered_method_handlers(SERVICE, handlers)
+
+
+async def until(condition: Callable[[], object], within: float = 5.0) -> None:
+    """Wait until `condition` holds. Raises: TimeoutError."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 (what is waited for tells nobody)
+            await asyncio.sleep(0.005)
 
 
 class EchoStub:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tulle.users.v1 import users_pb2 as pb
 
 from mesh import contract, limits
 from mesh.model import Unauthenticated, Unavailable
@@ -19,7 +18,8 @@ async def test_the_user_is_in_the_call() -> None:
     echo = Echo(policy=REQUIRED)
     await echo.stub(f"{ADA}/administrator").Echo(ask())
     seen = echo.servicer.calls[0]
-    assert (seen.caller.signed_in.user_id, seen.caller.signed_in.roles) == (ADA, {"administrator"})
+    assert seen.caller.signed_in.user_id == ADA
+    assert seen.caller.signed_in.roles == frozenset({"administrator"})
     assert (seen.token, seen.caller.principal) == (f"{ADA}/administrator", ADA)
     assert seen.token not in repr(seen)
 
@@ -78,11 +78,11 @@ async def test_fresh_asks_for_the_session() -> None:
 async def test_a_stream_ends_with_its_token() -> None:
     """When the token runs out, the stream ends with UNAUTHENTICATED and its handler is cancelled."""
     echo = Echo(policy=REQUIRED, credentials=Credentials(life=0.05))
-    seen: list[pb.Profile] = []
+    seen = 0
     with pytest.raises(Unauthenticated):
-        async for reply in echo.stub(ADA).Repeat(ask("slow")):
-            seen.append(reply)
-    assert len(seen) == 3
+        async for _ in echo.stub(ADA).Repeat(ask("slow")):
+            seen += 1
+    assert seen == 3
     assert echo.servicer.cancelled == 1
 
 

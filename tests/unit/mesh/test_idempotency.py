@@ -19,7 +19,13 @@ class Port:
     answers: dict[str, bytes] = field(default_factory=dict)
 
     async def once(
-        self, principal: str, method: str, request_id: str, digest: bytes, run: Callable[[], Awaitable[bytes]], keep: bool
+        self,
+        principal: str,
+        method: str,
+        request_id: str,
+        digest: bytes,
+        run: Callable[[], Awaitable[bytes]],
+        keep: bool,
     ) -> bytes:
         self.asked.append((principal, method, request_id, digest, keep))
         if request_id not in self.answers:

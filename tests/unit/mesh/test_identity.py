@@ -49,7 +49,7 @@ def test_anything_else_is_a_stranger(xfcc: str) -> None:
     assert peer(xfcc) == STRANGER
 
 
-@given(st.text(alphabet=st.sampled_from(sorted({*"ByURIHash=;,\" ", *GOOD})), max_size=200))
+@given(st.text(alphabet=st.sampled_from(sorted({*'ByURIHash=;," ', *GOOD})), max_size=200))
 def test_what_is_not_the_proof_proves_nothing(xfcc: str) -> None:
     """Whatever the header holds, who is found was named by exactly one By and one URI."""
     found = peer(xfcc)

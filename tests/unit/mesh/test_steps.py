@@ -130,7 +130,9 @@ async def test_only_named_workloads_call() -> None:
     await through(policy.caller, call(workload="gateway"))
 
 
-@pytest.mark.parametrize(("user", "refusal"), [(None, Unauthenticated), (replace(ADMINISTRATOR, roles=frozenset()), Denied)])
+@pytest.mark.parametrize(
+    ("user", "refusal"), [(None, Unauthenticated), (replace(ADMINISTRATOR, roles=frozenset()), Denied)]
+)
 async def test_roles_are_required(user: User | None, refusal: type[Exception]) -> None:
     """Where the contract names roles, the end user holds one of them."""
     roles = frozenset({"administrator", "auditor"})
@@ -165,7 +167,7 @@ async def test_rules_of_the_contract_hold() -> None:
 
 async def test_violations_are_bounded() -> None:
     """However much is wrong, only so much is said."""
-    many = messages.message_class("tulle.users.v1.BatchGetProfilesRequest")(user_ids=["x"] * 100)  # type: ignore[call-arg]
+    many = messages.message_class("tulle.users.v1.BatchGetProfilesRequest")(user_ids=["x"] * 100)
     with pytest.raises(Invalid) as refused:
         validation.validate(many)
     assert len(refused.value.violations) == limits.VIOLATIONS_TOLD

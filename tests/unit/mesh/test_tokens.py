@@ -75,7 +75,7 @@ async def test_a_good_token_is_its_user() -> None:
     """The claims become the user; the token ends at exp and the leeway."""
     user, expires = await verifier().verify(token())
     assert (user.user_id, user.organisation_id, user.session_id) == (ADA, "organisation_1", "session_1")
-    assert (user.roles, expires) == ({"administrator"}, NOW + 300 + LEEWAY)
+    assert (user.roles, expires) == (frozenset({"administrator"}), float(NOW + 300 + LEEWAY))
 
 
 SYMMETRIC = OctKey.import_key("secret" * 10)

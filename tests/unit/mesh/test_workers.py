@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from mesh import workers
+from tests.unit.mesh.echo import until
 
 
 class Worker:
@@ -31,9 +32,7 @@ async def test_a_worker_is_started_again(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(workers, "FIRST_PAUSE", 0.001)
     worker = Worker()
     task = asyncio.ensure_future(workers.kept_alive(worker.run))
-    async with asyncio.timeout(5):
-        while worker.runs < 4:
-            await asyncio.sleep(0.005)
+    await until(lambda: worker.runs == 4)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
