@@ -42,8 +42,7 @@ class Cast:
             return self.false[cell.holder]
         if cell.method.name not in ENDS_THE_SESSION:
             return self.staying[cell.holder].token
-        await self.leaving[cell.holder].log_in()
-        return self.leaving[cell.holder].token
+        return (await self.leaving[cell.holder].return_()).token
 
 
 async def gather(stack: Stack) -> Cast:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.people import Person
+from tests.e2e.people import Person, eventually
 from tests.e2e.stacks import Stack
 
 
@@ -23,7 +23,11 @@ async def test_no_log_knows_a_secret(stack: Stack, somebody: Person) -> None:
         name["displayName"],
         "not this one",
     ]
+
+    async def written() -> bool:
+        return somebody.user_id in (stack.layout.data / "logs" / "users.log").read_text()
+
+    await eventually(written)  # lines are written in batches
     logs = {log.name: log.read_text(errors="replace") for log in (stack.layout.data / "logs").glob("*.log")}
-    assert somebody.user_id in logs["users.log"]
     found = [(log, secret) for log, text in logs.items() for secret in secrets if secret in text]
     assert found == []

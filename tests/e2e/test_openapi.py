@@ -46,7 +46,7 @@ def _session() -> requests.Session:
 async def holders(cast: Cast) -> Mapping[str, Mapping[str, str]]:
     """The credentials for each method: of somebody whom it is for, just logged in."""
     for person in cast.leaving.values():
-        await person.log_in()
+        await person.return_()
     return {method.path: _credentials(method, cast) for method in contract().methods}
 
 
