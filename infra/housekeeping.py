@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from infra import idempotency, limits
-from infra.events import consumer, relay
+from infra.events.statements import inbox, outbox
 from infra.postgres import Connection, Database
 from mesh import model
 
@@ -19,16 +19,16 @@ Clean = Callable[[Connection, datetime], Awaitable[int]]
 
 
 async def _outbox(connection: Connection, now: datetime) -> int:
-    return int(await relay.sql.clean(connection, **_old_events(now, limits.OUTBOX_KEEP)))
+    return int(await outbox.clean(connection, **_old_events(now, limits.OUTBOX_KEEP)))
 
 
 async def _inbox(connection: Connection, now: datetime) -> int:
-    return int(await consumer.sql.clean_inbox(connection, **_old_events(now, limits.INBOX_KEEP)))
+    return int(await inbox.clean_inbox(connection, **_old_events(now, limits.INBOX_KEEP)))
 
 
 async def _dead(connection: Connection, now: datetime) -> int:
     cutoff = now - timedelta(seconds=limits.DEAD_KEEP)
-    return int(await consumer.sql.clean_dead(connection, cutoff=cutoff, batch=limits.CLEAN_BATCH))
+    return int(await inbox.clean_dead(connection, cutoff=cutoff, batch=limits.CLEAN_BATCH))
 
 
 async def _requests(connection: Connection, now: datetime) -> int:

@@ -92,10 +92,9 @@ ACK_WAIT = limit(
     "ACK_WAIT", 10.0, "s", "Then the broker delivers again: how long what a dead process had taken waits at most."
 )
 HANDLER_TIMEOUT = limit("HANDLER_TIMEOUT", 8.0, "s", "Of one event's handler, which is small work; under ACK_WAIT.")
-EARLY_DELIVERIES = limit(
-    "EARLY_DELIVERIES", 20, "", "Times that an event waits for its predecessor, some 2 min: twelve times ACK_WAIT."
+EARLY_PATIENCE = limit(
+    "EARLY_PATIENCE", 120.0, "s", "An event waits so long for its predecessor, twelve times ACK_WAIT: late beats lost."
 )
-EARLY_PAUSE_LONGEST = limit("EARLY_PAUSE_LONGEST", 8.0, "s", "Between such deliveries; they begin at a quarter second.")
 PARKED_ATTEMPTS = limit(
     "PARKED_ATTEMPTS", 10, "", "Tries of an event whose handler fails, over some 17 min; then it is a dead letter."
 )
@@ -103,6 +102,7 @@ PARKED_PAUSE_LONGEST = limit("PARKED_PAUSE_LONGEST", 600.0, "s", "Between two tr
 PARKED_LONGEST = limit(
     "PARKED_LONGEST", DAY, "s", "An event that waits for something unavailable is tried so long before it is dead."
 )
+ERROR_KEPT = limit("ERROR_KEPT", 500, "characters", "Of what a handler raised, for the operator who reads it.")
 PARKED_POLL = limit("PARKED_POLL", 1.0, "s", "Finds parked events whose next try is due.")
 DEAD_KEEP = limit("DEAD_KEEP", 30 * DAY, "s", "Time for an operator to read and redrive a dead letter.")
 

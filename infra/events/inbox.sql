@@ -1,31 +1,33 @@
 -- name: receive^
 -- Take responsibility for an event. One statement, so that all answers are of one moment.
--- is_new: not seen before. behind: events of its aggregate are parked. in_order: its predecessor was here.
+-- is_new: not seen before. in_turn: its predecessor was here, and none before it is parked.
+-- followed: events after it are parked.
 WITH mine AS (
     INSERT INTO inbox (event_id, source, resource, aggregate_id, aggregate_seq)
     VALUES (:event_id, :source, :resource, :aggregate_id, :aggregate_seq)
     ON CONFLICT DO NOTHING
     RETURNING 1
+), around AS MATERIALIZED (
+    SELECT aggregate_seq FROM parked
+    WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source AND ordered AND dead_at IS NULL
 )
 SELECT
     EXISTS (SELECT FROM mine) AS is_new,
-    EXISTS (
-        SELECT FROM parked
-        WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source
-            AND ordered AND dead_at IS NULL
-    ) AS behind,
-    :previous::bigint = 0 OR EXISTS (
-        SELECT FROM inbox
-        WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source
-            AND aggregate_seq = :previous::bigint
-    ) AS in_order;
+    NOT EXISTS (SELECT FROM around WHERE aggregate_seq < :aggregate_seq) AND (
+        :previous::bigint = 0 OR EXISTS (
+            SELECT FROM inbox
+            WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source
+                AND aggregate_seq = :previous::bigint
+        )
+    ) AS in_turn,
+    EXISTS (SELECT FROM around WHERE aggregate_seq > :aggregate_seq) AS followed;
 
 -- name: park!
 INSERT INTO parked (
-    event_id, source, resource, aggregate_id, aggregate_seq, ordered, type, envelope, attempts, error, retry_at
+    event_id, source, resource, aggregate_id, aggregate_seq, ordered, previous, type, envelope, attempts, error, retry_at
 )
 VALUES (
-    :event_id, :source, :resource, :aggregate_id, :aggregate_seq, :ordered, :type, :envelope,
+    :event_id, :source, :resource, :aggregate_id, :aggregate_seq, :ordered, :previous, :type, :envelope,
     :attempts, :error, now() + :pause::interval
 )
 ON CONFLICT DO NOTHING;
@@ -39,9 +41,18 @@ VALUES (:event_id, :source, '', '', 0, false, :type, :envelope, 1, :error, now()
 ON CONFLICT DO NOTHING;
 
 -- name: next_parked^
--- The parked event whose next try is due, locked, if no other of its aggregate comes before it.
-SELECT * FROM parked AS head
-WHERE dead_at IS NULL AND retry_at <= now() AND NOT EXISTS (
+-- A parked event, locked, before which no other of its aggregate is parked, and whose predecessor
+-- has come (`preceded`) or whose next try is due.
+SELECT *, now() - parked_at AS age FROM (
+    SELECT *, previous = 0 OR EXISTS (
+        SELECT FROM inbox
+        WHERE inbox.aggregate_id = parked.aggregate_id AND inbox.resource = parked.resource
+            AND inbox.source = parked.source AND inbox.aggregate_seq = parked.previous
+    ) AS preceded
+    FROM parked
+    WHERE dead_at IS NULL AND (retry_at <= now() OR attempts = 0)
+) AS head
+WHERE (preceded OR retry_at <= now()) AND NOT EXISTS (
     SELECT FROM parked AS earlier
     WHERE head.ordered AND earlier.ordered AND earlier.dead_at IS NULL
         AND earlier.aggregate_id = head.aggregate_id AND earlier.resource = head.resource
@@ -49,7 +60,7 @@ WHERE dead_at IS NULL AND retry_at <= now() AND NOT EXISTS (
 )
 ORDER BY retry_at
 LIMIT 1
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF head SKIP LOCKED;
 
 -- name: unpark!
 DELETE FROM parked WHERE event_id = :event_id;

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from tulle.event.v1 import event_pb2
 
-from infra.events import consumer, relay
+from infra.events.statements import inbox, outbox
 from infra.postgres import Database
 
 
@@ -37,7 +37,7 @@ class Backlog:
 async def dead_letters(database: Database, after: str = "", size: int = 100) -> list[DeadLetter]:
     """The next dead letters in order of their ids, after the one with the id `after`."""
     async with database.connection() as connection:
-        rows = consumer.sql.dead(connection, after=after, size=size)
+        rows = inbox.dead(connection, after=after, size=size)
         return [
             DeadLetter(
                 event_id=row["event_id"],
@@ -55,7 +55,7 @@ async def dead_letters(database: Database, after: str = "", size: int = 100) -> 
 async def redrive(database: Database, event_ids: Sequence[str]) -> int:
     """Try dead letters again, from their first attempt; how many there were. Unreadable ones stay dead."""
     async with database.connection() as connection:
-        return int(await consumer.sql.redrive(connection, event_ids=list(event_ids)))
+        return int(await inbox.redrive(connection, event_ids=list(event_ids)))
 
 
 async def republish(database: Database, since: datetime) -> int:
@@ -64,12 +64,12 @@ async def republish(database: Database, since: datetime) -> int:
     Consumers that had them do nothing. The relay finds them within RELAY_POLL.
     """
     async with database.connection() as connection:
-        return int(await relay.sql.republish(connection, since=since.astimezone(UTC)))
+        return int(await outbox.republish(connection, since=since.astimezone(UTC)))
 
 
 async def backlog(database: Database) -> Backlog:
     """What waits in a service's schema."""
     async with database.connection() as connection:
-        unpublished = await relay.sql.unpublished(connection)
-        waiting = await consumer.sql.waiting(connection)
+        unpublished = await outbox.unpublished(connection)
+        waiting = await inbox.waiting(connection)
     return Backlog(unpublished, waiting["parked"], waiting["dead"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import nats.errors
@@ -19,11 +18,11 @@ from infra.events import streams
 from infra.events.bus import Bus, last_sequence
 from infra.events.outbox import envelope
 from infra.events.received import PREVIOUS
-from infra.postgres import Connection, Database, queries
+from infra.events.statements import outbox as sql
+from infra.postgres import Connection, Database
 from mesh.contract import Contract, contract
 
 log = structlog.get_logger(__name__)
-sql = queries(Path(__file__).with_name("outbox.sql"))
 
 Record: TypeAlias = Mapping[str, Any]
 

@@ -53,7 +53,8 @@ CREATE TABLE inbox (
 );
 CREATE INDEX inbox_order ON inbox (aggregate_id, resource, source, aggregate_seq);
 
--- Events whose handler failed, and those of the same aggregate behind them.
+-- Events whose handler failed, those of the same aggregate behind them, and those that came before
+-- their predecessor (`previous`, a place in the aggregate's history).
 CREATE TABLE parked (
     event_id text COLLATE "C" PRIMARY KEY,
     source text NOT NULL,
@@ -61,6 +62,7 @@ CREATE TABLE parked (
     aggregate_id text NOT NULL,
     aggregate_seq bigint NOT NULL,
     ordered boolean NOT NULL,
+    previous bigint NOT NULL DEFAULT 0,
     type text NOT NULL,
     envelope bytea NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
@@ -71,6 +73,7 @@ CREATE TABLE parked (
 );
 CREATE INDEX parked_order ON parked (aggregate_id, resource, source, aggregate_seq) WHERE dead_at IS NULL;
 CREATE INDEX parked_retry ON parked (retry_at) WHERE dead_at IS NULL;
+CREATE INDEX parked_untried ON parked (event_id) WHERE dead_at IS NULL AND attempts = 0;
 CREATE INDEX parked_dead ON parked (dead_at) WHERE dead_at IS NOT NULL;
 
 -- migrate:down

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from infra import limits
 from infra.events.bus import Bus
 from infra.events.consumer import Consumer
 from infra.events.outbox import envelope, row
@@ -64,14 +65,12 @@ def delivery(aggregate: str, seq: int, before: int) -> Delivery:
 
 
 async def bring(consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
-    """Deliver, and again what was refused, as the broker would."""
-    waiting = deque(deliveries)
-    while waiting:
-        message = waiting.popleft()
+    """Deliver everything and then let the parked have their turn."""
+    for message in deliveries:
         await consumer.take(message)  # type: ignore[arg-type]
-        if not message.acked:
-            message.metadata.num_delivered += 1
-            waiting.append(message)
+        assert message.acked
+    while await consumer.parking.retry_one():
+        pass
 
 
 @pytest.fixture
@@ -93,10 +92,37 @@ async def test_shuffled_and_repeated_deliveries_keep_effect_and_order(
     assert histories(await effects(users)) == dict.fromkeys("abc", wanted)
 
 
-async def test_an_event_waits_for_its_predecessor_but_not_for_ever(users: Database, consumer: Consumer) -> None:
+@pytest.mark.parametrize("seed", range(3))
+async def test_replicas_that_take_turns_at_random_keep_order_too(
+    seed: int, users: Database, consumer: Consumer
+) -> None:
+    """Deliveries and retries interleave in any way, in several processes at once."""
+    chance = random.Random(seed)
+    deliveries = [message for name in "abc" for message in history(name, 20)]
+    chance.shuffle(deliveries)
+
+    async def replica() -> None:
+        while deliveries:
+            if chance.random() < 0.3:
+                await consumer.parking.retry_one()
+            else:
+                await consumer.take(deliveries.pop())  # type: ignore[arg-type]
+
+    await asyncio.gather(*(replica() for _ in range(4)))
+    await bring(consumer, [])
+    wanted = [seq for seq in range(1, 21) if seq % 3]
+    assert histories(await effects(users)) == dict.fromkeys("abc", wanted)
+
+
+async def test_an_event_waits_for_its_predecessor_but_not_for_ever(
+    users: Database, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the predecessor never comes, the event has its effect all the same: late is better than lost."""
     await bring(consumer, [delivery("a", 5, before=4)])
-    assert await effects(users) == [("a", 5)]
+    assert await effects(users) == []
+    monkeypatch.setattr(limits, "EARLY_PATIENCE", 0.0)
+    await bring(consumer, [delivery("b", 5, before=4)])
+    assert await effects(users) == [("b", 5)]
 
 
 async def test_an_event_under_anothers_subject_is_buried(users: Database, consumer: Consumer) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from infra.events import relay
+from infra.events import statements
 from infra.events.bus import open_bus
 from infra.events.consumer import Consumer
+from infra.events.relay import Relay
 from infra.postgres import open_database
 from infra.settings import ServiceSettings
 from tests.integration.events.story import noting
@@ -29,9 +30,9 @@ async def die(*_: object, **__: object) -> Any:
 async def publish(settings: ServiceSettings, point: str) -> None:
     """Be the relay of auth."""
     if point == "published-not-marked":
-        relay.sql.mark = die
+        statements.outbox.mark = die
     async with open_database(settings) as database, open_bus(settings) as bus:
-        await relay.Relay(database, bus, "auth").run()
+        await Relay(database, bus, "auth").run()
 
 
 async def consume(settings: ServiceSettings, point: str) -> None:

@@ -6,10 +6,10 @@ import asyncpg
 import pytest
 
 from infra import idempotency
-from infra.events import consumer, relay
+from infra.events.statements import inbox, outbox
 from infra.postgres import Database
 
-FILES = {"outbox": relay.sql, "inbox": consumer.sql, "idempotency": idempotency.sql}
+FILES = {"outbox": outbox, "inbox": inbox, "idempotency": idempotency.sql}
 STATEMENTS = [
     pytest.param(getattr(queries, name).sql, id=f"{file}.{name}")
     for file, queries in FILES.items()
@@ -28,13 +28,13 @@ async def test_the_database_understands_it(database: Database, statement: str) -
 @pytest.mark.parametrize(
     ("statement", "arguments"),
     [
-        (relay.sql.claim.sql, (["t"], 10, 10)),
-        (relay.sql.previous.sql, (["t"], ["r"], ["a"], [5])),
-        (relay.sql.mark.sql, (["e"], [1])),
-        (relay.sql.forget_lost.sql, (1,)),
-        (relay.sql.next_timer.sql, ()),
-        (consumer.sql.receive.sql, ("e", "s", "r", "a", 1, 0)),
-        (consumer.sql.next_parked.sql, ()),
+        (outbox.claim.sql, (["t"], 10, 10)),
+        (outbox.previous.sql, (["t"], ["r"], ["a"], [5])),
+        (outbox.mark.sql, (["e"], [1])),
+        (outbox.forget_lost.sql, (1,)),
+        (outbox.next_timer.sql, ()),
+        (inbox.receive.sql, ("e", "s", "r", "a", 1, 0)),
+        (inbox.next_parked.sql, ()),
     ],
 )
 async def test_the_hot_statements_use_indexes(

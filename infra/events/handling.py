@@ -1,0 +1,74 @@
+"""The handlers of one workload, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+
+import structlog
+from nats.aio.msg import Msg
+from tulle.event.v1 import event_pb2
+
+from infra import limits
+from infra.events.received import Subscriptions, decode, received, verified
+from infra.postgres import COLLISIONS
+from mesh import model
+from mesh.contract import Contract, Event
+
+log = structlog.get_logger(__name__)
+
+_TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, OSError)
+
+
+class HandlerFailed(Exception):
+    """What a handler raised, apart from what went wrong around it."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(repr(cause)[: limits.ERROR_KEPT])
+        self.transient = isinstance(cause, _TRANSIENT)
+        """Whether it passes by itself. (TimeoutError is an OSError.)"""
+
+
+class Handlers:
+    """Who handles which event. Raises: ValueError unless these are what the contract has for the workload."""
+
+    def __init__(self, workload: str, subscriptions: Subscriptions, contract: Contract) -> None:
+        self._workload = workload
+        self._events = contract.events
+        self._handlers = {message.DESCRIPTOR.full_name: (message, h) for message, h in subscriptions.items()}
+        consumed = {name for name, event in self._events.items() if workload in event.consumers}
+        if consumed != set(self._handlers):
+            odd = ", ".join(sorted(consumed ^ set(self._handlers)))
+            raise ValueError(f"{workload}: the contract and the subscriptions differ in {odd}")
+
+    @property
+    def events(self) -> Collection[Event]:
+        """The events that are handled."""
+        return [self._events[name] for name in self._handlers]
+
+    def readable(self, message: Msg) -> event_pb2.Event:
+        """The event of a message. Raises: Unreadable."""
+        event = decode(message.data)
+        return verified(event, self._events.get(event.type), message)
+
+    async def handle(self, event: event_pb2.Event) -> None:
+        """Run the event's handler, in the ambient transaction. Raises: HandlerFailed; COLLISIONS."""
+        began = time.perf_counter()
+        try:
+            message, handler = self._handlers[event.type]
+            async with asyncio.timeout(limits.HANDLER_TIMEOUT):
+                await handler(received(event, message, self._workload))
+        except COLLISIONS:
+            raise  # the transaction is run again
+        except Exception as error:
+            raise HandlerFailed(error) from error
+        log.info(
+            "event",
+            type=event.type,
+            event_id=event.event_id,
+            source=event.source,
+            causation_id=event.causation_id,
+            trace_id=event.traceparent[3:35],
+            ms=round((time.perf_counter() - began) * 1000, 2),
+        )

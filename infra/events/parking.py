@@ -1,0 +1,145 @@
+"""Where events wait: those whose handler failed, those behind them, those that came early; and where they end.
+
+Parked events of one aggregate keep their order. A dead one holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from nats.aio.msg import Msg
+from tulle.event.v1 import event_pb2
+
+from infra import limits
+from infra.events.handling import HandlerFailed, Handlers
+from infra.events.received import Unreadable
+from infra.events.statements import inbox as sql
+from infra.postgres import Connection, Database
+
+log = structlog.get_logger(__name__)
+
+
+class Parking:
+    """The parked events of one workload, and the dead letters."""
+
+    def __init__(self, database: Database, handlers: Handlers) -> None:
+        self._database = database
+        self._handlers = handlers
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that a parked event may now be in turn."""
+        self._woken.set()
+
+    async def early(self, connection: Connection, event: event_pb2.Event, previous: int) -> None:
+        """Let an event wait until those before it have had their effect, or for EARLY_PATIENCE."""
+        await _park(connection, event, previous, pause=limits.EARLY_PATIENCE)
+        self.wake()
+
+    async def failed(self, event: event_pb2.Event, previous: int | None, error: HandlerFailed) -> None:
+        """Take responsibility for an event whose first try failed and was undone."""
+        log.warning("event_parked", event_id=event.event_id, type=event.type, error=str(error))
+
+        async def park() -> None:
+            async with self._database.connection() as connection:
+                if (await sql.receive(connection, **place(event), previous=0))["is_new"]:
+                    await _park(connection, event, previous, attempts=1, error=str(error), pause=1.0)
+
+        await self._database.run(park)
+
+    async def bury(self, message: Msg, error: Unreadable) -> None:
+        """Make a dead letter of a message that is no event."""
+        metadata = message.metadata
+        log.error("event_unreadable", subject=message.subject, stream_seq=metadata.sequence.stream, error=str(error))
+        async with self._database.connection() as connection:
+            await sql.bury(
+                connection,
+                event_id=f"{metadata.stream}:{metadata.sequence.stream}",
+                source=metadata.stream,
+                type=message.subject,
+                envelope=message.data,
+                error=str(error)[: limits.ERROR_KEPT],
+            )
+
+    async def run(self) -> None:
+        """Retry until cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                if await self.retry_one():
+                    continue
+            except Exception as error:
+                log.warning("retry_failed", error=repr(error))
+                await asyncio.sleep(limits.RETRY_LONGEST * random.random())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limits.PARKED_POLL):
+                    await self._woken.wait()
+
+    async def retry_one(self) -> bool:
+        """Try the parked event whose turn it is, if there is one; whether there was."""
+        return await self._database.run(self._retry)
+
+    async def _retry(self) -> bool:
+        async with self._database.connection() as connection:
+            row = await sql.next_parked(connection)
+            if row is None:
+                return False
+            if row["attempts"] == 0 and not row["preceded"]:
+                log.error("event_without_predecessor", event_id=row["event_id"], previous=row["previous"])
+            try:
+                async with self._database.savepoint():
+                    await self._handlers.handle(event_pb2.Event.FromString(row["envelope"]))
+            except HandlerFailed as error:
+                await _failed_again(connection, row, error)
+            else:
+                await sql.unpark(connection, event_id=row["event_id"])
+            return True
+
+
+def place(event: event_pb2.Event) -> dict[str, Any]:
+    """An event's identity and its place in its aggregate's history, as parameters."""
+    return {
+        "event_id": event.event_id,
+        "source": event.source,
+        "resource": event.resource,
+        "aggregate_id": event.aggregate_id,
+        "aggregate_seq": event.aggregate_seq,
+    }
+
+
+async def _park(
+    connection: Connection,
+    event: event_pb2.Event,
+    previous: int | None,
+    *,
+    pause: float,
+    attempts: int = 0,
+    error: str = "",
+) -> None:
+    await sql.park(
+        connection,
+        **place(event),
+        ordered=previous is not None,
+        previous=previous or 0,
+        type=event.type,
+        envelope=event.SerializeToString(),
+        attempts=attempts,
+        error=error,
+        pause=timedelta(seconds=pause),
+    )
+
+
+async def _failed_again(connection: Connection, row: Any, error: HandlerFailed) -> None:
+    attempts = row["attempts"] + 1
+    dead = row["age"] > timedelta(seconds=limits.PARKED_LONGEST) or (
+        attempts >= limits.PARKED_ATTEMPTS and not error.transient
+    )
+    if dead:
+        log.error("event_dead", event_id=row["event_id"], type=row["type"], error=str(error))
+    pause = timedelta(seconds=min(limits.PARKED_PAUSE_LONGEST, 2.0 ** min(attempts - 1, 20)))
+    await sql.failed_again(connection, event_id=row["event_id"], error=str(error), pause=pause, dead=dead)
