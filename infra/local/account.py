@@ -35,7 +35,13 @@ def prefix(uid: int, *paths: Path) -> list[str]:
     command = [setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
     if all(map(_open_to_others, paths)):
         return [*command, "--"]
-    return [*command, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]
+    # access(2) forgets capabilities of those who were not born root, unless told otherwise.
+    passing = (
+        "--securebits=+no_setuid_fixup",
+        "--inh-caps=-all,+dac_read_search",
+        "--ambient-caps=-all,+dac_read_search",
+    )
+    return [*command, *passing, "--"]
 
 
 def give(path: Path, uid: int) -> None:
