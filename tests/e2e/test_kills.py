@@ -33,23 +33,23 @@ class Story:
     killed: list[str] = field(default_factory=list)
 
 
-async def test_every_account_gets_one_profile(own_stack: Stack) -> None:
+async def test_every_account_gets_one_profile(own_stack: Stack, tell: Callable[[str], None]) -> None:
     """Whatever dies while people sign up, each account that was verified has exactly one profile in the end."""
     story, chance = Story(), random.Random(SEED)
     try:
-        await tell(own_stack, story, chance)
+        await happen(own_stack, story, chance)
         await own_stack.ready()
         await eventually(lambda: nothing_under_way(own_stack))
         await judge(own_stack, story)
         await prove_the_judge(own_stack, story)
     finally:
-        print(
-            f"\nkills: seed {SEED}: {len(story.killed)} processes killed ({', '.join(story.killed)}), "
+        tell(
+            f"kills: seed {SEED}: {len(story.killed)} processes killed ({', '.join(story.killed)}), "
             f"{len(story.verified)} of {story.attempted} accounts verified"
         )
 
 
-async def tell(stack: Stack, story: Story, chance: random.Random) -> None:
+async def happen(stack: Stack, story: Story, chance: random.Random) -> None:
     """Let people arrive and processes die for a while; then let those who have begun come to an end."""
     over = asyncio.Event()
     arrivals = [asyncio.create_task(arrive(stack, story, over)) for _ in range(ARRIVALS)]

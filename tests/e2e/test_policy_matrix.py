@@ -21,10 +21,10 @@ Try = Callable[[Cell], Awaitable[object]]
 
 
 @pytest.fixture(scope="module")
-def count() -> Iterable[Count]:
+def count(tell: Callable[[str], None]) -> Iterable[Count]:
     tried = Count()
     yield tried
-    print(f"\n{tried}")
+    tell(str(tried))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
