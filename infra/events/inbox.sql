@@ -41,26 +41,14 @@ VALUES (:event_id, :source, '', '', 0, false, :type, :envelope, 1, :error, now()
 ON CONFLICT DO NOTHING;
 
 -- name: next_parked^
--- A parked event, locked, before which no other of its aggregate is parked, and whose predecessor
--- has come (`preceded`) or whose next try is due.
-SELECT *, now() - parked_at AS age FROM (
-    SELECT *, previous = 0 OR EXISTS (
-        SELECT FROM inbox
-        WHERE inbox.aggregate_id = parked.aggregate_id AND inbox.resource = parked.resource
-            AND inbox.source = parked.source AND inbox.aggregate_seq = parked.previous
-    ) AS preceded
-    FROM parked
-    WHERE dead_at IS NULL AND (retry_at <= now() OR attempts = 0)
-) AS head
-WHERE (preceded OR retry_at <= now()) AND NOT EXISTS (
-    SELECT FROM parked AS earlier
-    WHERE head.ordered AND earlier.ordered AND earlier.dead_at IS NULL
-        AND earlier.aggregate_id = head.aggregate_id AND earlier.resource = head.resource
-        AND earlier.source = head.source AND earlier.aggregate_seq < head.aggregate_seq
-)
-ORDER BY retry_at
+SELECT * FROM parked_in_turn LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- name: next_behind^
+-- The same within one aggregate: found at once, however many are parked.
+SELECT * FROM parked_in_turn
+WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source
 LIMIT 1
-FOR UPDATE OF head SKIP LOCKED;
+FOR UPDATE SKIP LOCKED;
 
 -- name: unpark!
 DELETE FROM parked WHERE event_id = :event_id;

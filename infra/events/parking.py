@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from nats.aio.msg import Msg
@@ -22,6 +24,7 @@ from infra.events.statements import inbox as sql
 from infra.postgres import Connection, Database
 
 log = structlog.get_logger(__name__)
+Record: TypeAlias = Mapping[str, Any]
 
 
 class Parking:
@@ -71,8 +74,8 @@ class Parking:
         while True:
             self._woken.clear()
             try:
-                if await self.retry_one():
-                    continue
+                while await self.retry_lane():
+                    pass
             except Exception as error:
                 log.warning("retry_failed", error=repr(error))
                 await asyncio.sleep(limits.RETRY_LONGEST * random.random())
@@ -80,15 +83,20 @@ class Parking:
                 async with asyncio.timeout(limits.PARKED_POLL):
                     await self._woken.wait()
 
-    async def retry_one(self) -> bool:
-        """Try the parked event whose turn it is, if there is one; whether there was."""
-        return await self._database.run(self._retry)
+    async def retry_lane(self) -> bool:
+        """Try a parked event whose turn it is, and those behind it while it goes well; whether there was one."""
+        tried = await self._database.run(self._retry)
+        lane = tried
+        while lane is not None:
+            lane = await self._database.run(functools.partial(self._retry, lane))
+        return tried is not None
 
-    async def _retry(self) -> bool:
+    async def _retry(self, lane: Record | None = None) -> Record | None:
         async with self._database.connection() as connection:
-            row = await sql.next_parked(connection)
+            find = functools.partial(sql.next_behind, **_key(lane)) if lane else sql.next_parked
+            row: Record | None = await find(connection)
             if row is None:
-                return False
+                return None
             if row["attempts"] == 0 and not row["preceded"]:
                 log.error("event_without_predecessor", event_id=row["event_id"], previous=row["previous"])
             try:
@@ -98,7 +106,7 @@ class Parking:
                 await _failed_again(connection, row, error)
             else:
                 await sql.unpark(connection, event_id=row["event_id"])
-            return True
+            return row
 
 
 def place(event: event_pb2.Event) -> dict[str, Any]:
@@ -110,6 +118,10 @@ def place(event: event_pb2.Event) -> dict[str, Any]:
         "aggregate_id": event.aggregate_id,
         "aggregate_seq": event.aggregate_seq,
     }
+
+
+def _key(row: Record) -> dict[str, str]:
+    return {name: row[name] for name in ("aggregate_id", "resource", "source")}
 
 
 async def _park(
@@ -134,7 +146,7 @@ async def _park(
     )
 
 
-async def _failed_again(connection: Connection, row: Any, error: HandlerFailed) -> None:
+async def _failed_again(connection: Connection, row: Record, error: HandlerFailed) -> None:
     attempts = row["attempts"] + 1
     dead = row["age"] > timedelta(seconds=limits.PARKED_LONGEST) or (
         attempts >= limits.PARKED_ATTEMPTS and not error.transient

@@ -76,5 +76,24 @@ CREATE INDEX parked_retry ON parked (retry_at) WHERE dead_at IS NULL;
 CREATE INDEX parked_untried ON parked (event_id) WHERE dead_at IS NULL AND attempts = 0;
 CREATE INDEX parked_dead ON parked (dead_at) WHERE dead_at IS NOT NULL;
 
+-- Parked events before which no other of their aggregate is parked, and whose predecessor has come
+-- (`preceded`) or whose next try is due.
+CREATE VIEW parked_in_turn AS
+SELECT *, now() - parked_at AS age FROM (
+    SELECT *, previous = 0 OR EXISTS (
+        SELECT FROM inbox
+        WHERE inbox.aggregate_id = parked.aggregate_id AND inbox.resource = parked.resource
+            AND inbox.source = parked.source AND inbox.aggregate_seq = parked.previous
+    ) AS preceded
+    FROM parked
+    WHERE dead_at IS NULL AND (retry_at <= now() OR attempts = 0)
+) AS head
+WHERE (retry_at <= now() OR preceded) AND NOT EXISTS (
+    SELECT FROM parked AS earlier
+    WHERE head.ordered AND earlier.ordered AND earlier.dead_at IS NULL
+        AND earlier.aggregate_id = head.aggregate_id AND earlier.resource = head.resource
+        AND earlier.source = head.source AND earlier.aggregate_seq < head.aggregate_seq
+);
+
 -- migrate:down
 -- Forward only: a mistake is mended by the next migration.

@@ -106,9 +106,12 @@ async def test_mayhem(site: Site, auth: Database, users: Database, workers: Work
         await _kill(site, workers, killed[-1])
     writing.cancel()
     made = await _made(auth)
-    await eventually(partial(_reached, users, sum(map(len, made.values()))), seconds=40)
+    number = sum(map(len, made.values()))
+    print(f"seed {seed}: {number} events, killed {' '.join(killed)}")
+    began = asyncio.get_running_loop().time()
+    await eventually(partial(_reached, users, number), seconds=40)
     await eventually(partial(_settled, auth))
-    print(f"seed {seed}: {sum(map(len, made.values()))} events, killed {' '.join(killed)}")
+    print(f"caught up in {asyncio.get_running_loop().time() - began:.1f} s")
     assert histories(await effects(users)) == made
 
 

@@ -69,7 +69,7 @@ async def bring(consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
     for message in deliveries:
         await consumer.take(message)  # type: ignore[arg-type]
         assert message.acked
-    while await consumer.parking.retry_one():
+    while await consumer.parking.retry_lane():
         pass
 
 
@@ -104,7 +104,7 @@ async def test_replicas_that_take_turns_at_random_keep_order_too(
     async def replica() -> None:
         while deliveries:
             if chance.random() < 0.3:
-                await consumer.parking.retry_one()
+                await consumer.parking.retry_lane()
             else:
                 await consumer.take(deliveries.pop())  # type: ignore[arg-type]
 

@@ -35,6 +35,7 @@ async def test_the_database_understands_it(database: Database, statement: str) -
         (outbox.next_timer.sql, ()),
         (inbox.receive.sql, ("e", "s", "r", "a", 1, 0)),
         (inbox.next_parked.sql, ()),
+        (inbox.next_behind.sql, ("a", "r", "s")),
     ],
 )
 async def test_the_hot_statements_use_indexes(
