@@ -6,9 +6,9 @@ import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from codegen import openapi, pages
-from codegen.compile import ROOT
 from codegen.project import Project
 from gateway import routes
 from gateway.config import gateway
@@ -17,6 +17,7 @@ from mesh.envoy import Addresses
 from mesh.sidecar import sidecar
 from services import topology
 
+ROOT = Path(__file__).parent.parent
 SIDECARS = "codegen/gen/sidecars"
 
 
