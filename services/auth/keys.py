@@ -72,7 +72,7 @@ class KeyRing:
         for sign_from in _due(newest, now):
             await self._make(sign_from)
         async with self._database.connection() as connection:
-            await sql.drop_keys(connection, before=now - timedelta(seconds=KEY_LIFE + KEPT_AFTER))
+            await sql.drop_keys(connection, expired=now - timedelta(seconds=KEPT_AFTER))
         self._keys = tuple(await self._read())
 
     async def ready(self) -> None:

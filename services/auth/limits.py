@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.auth.domain import entities, passwords, second_factor
+from services.auth.domain import codes, entities, passwords
 
 limit("VERIFY_WITHIN", entities.VERIFY_WITHIN.total_seconds(), "s", "A day to find the mail of a sign-up.")
 limit(
@@ -20,8 +20,13 @@ limit(
 limit(
     "REFRESH_GRACE", entities.REFRESH_GRACE.total_seconds(), "s", "A lost answer may be asked for again in this time."
 )
-limit("SESSIONS_LISTED", entities.LARGEST_LIST, "sessions", "More than anybody has, and one bounded answer.")
+limit(
+    "SESSIONS",
+    entities.MOST_SESSIONS,
+    "sessions",
+    "Of one account, and one bounded list; the next log-in ends the oldest.",
+)
 limit("PASSWORD_ALONE", passwords.ALONE, "characters", "NIST SP 800-63B-4: a password that stands alone.")
 limit("PASSWORD_WITH_FACTOR", passwords.WITH_SECOND_FACTOR, "characters", "NIST SP 800-63B-4: with a second factor.")
-limit("TOTP_STEP", second_factor.STEP, "s", "RFC 6238: for how long a code is shown; one more and one less are taken.")
-limit("RECOVERY_CODES", second_factor.CODES, "codes", "Made at once, 80 random bits each.")
+limit("TOTP_STEP", codes.STEP, "s", "RFC 6238: for how long a code is shown; one more and one less are taken.")
+limit("RECOVERY_CODES", codes.CODES, "codes", "Made at once, 80 random bits each.")

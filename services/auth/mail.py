@@ -22,6 +22,7 @@ TEXTS = {
     MailKind.VERIFY: (
         "Confirm your address",
         "Somebody, probably you, signed up with this address. Your confirmation token, good for a day:\n\n{token}\n\n"
+        "It goes to {url}/v1/auth:verifyEmail\n\n"
         "If it was not you, do nothing: without this token no account is opened.",
     ),
     MailKind.ALREADY_REGISTERED: (
@@ -32,7 +33,8 @@ TEXTS = {
     MailKind.RESET: (
         "Reset your password",
         "Somebody, probably you, asked to reset the password of this account. Your token, good for half an hour:\n\n"
-        "{token}\n\nIf it was not you, do nothing: your password stays as it is.",
+        "{token}\n\nIt goes to {url}/v1/auth:resetPassword with your new password.\n\n"
+        "If it was not you, do nothing: your password stays as it is.",
     ),
     MailKind.PASSWORD_CHANGED: (
         "Your password was changed",
@@ -57,26 +59,32 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Postman:
-    """Sends mails. `key`: makes the tokens that they carry."""
+    """Sends mails. `url`: where people reach us; `key`: makes the tokens that they carry."""
 
     host: str
     port: int
+    url: str
     key: bytes
 
     async def send(self, mail: Mail) -> None:
         """Hand a mail to the mail server. Raises: Unavailable if it does not take it."""
         try:
             await aiosmtplib.send(
-                composed(mail, self.key), hostname=self.host, port=self.port, timeout=SMTP_TIMEOUT, start_tls=False
+                composed(mail, self.url, self.key),
+                recipients=[mail.email],
+                hostname=self.host,
+                port=self.port,
+                timeout=SMTP_TIMEOUT,
+                start_tls=False,
             )
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Unavailable("The mail server does not take mail now.", retry_after=5.0) from error
 
 
-def composed(mail: Mail, key: bytes) -> EmailMessage:
+def composed(mail: Mail, url: str, key: bytes) -> EmailMessage:
     """The mail as it goes out; sent twice, its Message-ID is the same (RFC 5322, 3.6.4)."""
     subject, text = TEXTS[mail.kind]
-    body = text.format(token=mailed_token(key, mail.mail_id))
+    body = text.format(token=mailed_token(key, mail.mail_id), url=url)
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = SENDER, mail.email, subject
     message["Date"] = format_datetime(mail.create_time)

@@ -28,8 +28,9 @@ from mesh.server import main
 from mesh.tokens import TokenVerifier
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
-from services.auth.domain.entities import SESSION_IDLE
-from services.auth.domain.second_factor import STEP, SecondFactor
+from services.auth.domain.authentication import Authentication
+from services.auth.domain.codes import STEP, Codes
+from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.events import subscriptions
 from services.auth.hashing import Argon2
@@ -58,10 +59,12 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         with closing(Argon2(pepper)) as hasher:
             store, throttle = PostgresStore(database), Throttle(cache)
             keys = KeyRing(database, box, settings.public_url, _now)
-            accounts = Accounts(store, hasher, throttle, common_passwords(), token_key, _now)
-            second_factor = SecondFactor(store, accounts, throttle, box, _code_at, pepper.encode(), _now)
-            sessions = Sessions(store, accounts, second_factor, throttle, keys, token_key, _now)
-            postman = Postman(settings.smtp_host, settings.smtp_port, token_key)
+            codes = Codes(store, box, _code_at, pepper.encode(), _now)
+            authentication = Authentication(store, hasher, throttle, codes)
+            accounts = Accounts(store, authentication, hasher, throttle, common_passwords(), token_key, _now)
+            second_factor = SecondFactor(store, authentication, accounts, codes)
+            sessions = Sessions(store, authentication, keys, token_key, _now)
+            postman = Postman(settings.smtp_host, settings.smtp_port, settings.public_url, token_key)
             yield App(
                 workload=settings.workload,
                 servicers=(
@@ -76,7 +79,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 workers=(
                     keys.run,
                     Relay(database, bus, settings.workload).run,
-                    Consumer(database, bus, settings.workload, subscriptions(store, postman)).run,
+                    Consumer(database, bus, settings.workload, subscriptions(store, postman, throttle)).run,
                     Housekeeping(database, _clean).run,
                 ),
             )
@@ -92,11 +95,7 @@ def _code_at(seed: str, step: int) -> str:
 
 async def _clean(connection: Connection, now: datetime) -> int:
     mails_before = now - timedelta(seconds=MAILS_KEPT)
-    return int(
-        await sql.clean(
-            connection, now=now, idle_since=now - SESSION_IDLE, mails_before=mails_before, batch=limits.CLEAN_BATCH
-        )
-    )
+    return int(await sql.clean(connection, now=now, mails_before=mails_before, batch=limits.CLEAN_BATCH))
 
 
 if __name__ == "__main__":

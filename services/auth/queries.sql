@@ -32,15 +32,16 @@ WITH signup AS (
 SELECT * FROM opened;
 
 -- name: request_reset(mail_id, email_key, expire_time, create_time, event)!
-WITH account AS (
-    SELECT user_id, email FROM accounts WHERE email_key = :email_key
+-- The same work whether or not the address has an account: a reset of nobody cannot be used.
+WITH asked AS (
+    SELECT user_id, email FROM (SELECT) AS always LEFT JOIN accounts ON email_key = :email_key
 ), waiting AS (
-    INSERT INTO resets (mail_id, user_id, expire_time) SELECT :mail_id, user_id, :expire_time::timestamptz FROM account
+    INSERT INTO resets (mail_id, user_id, expire_time) SELECT :mail_id, user_id, :expire_time::timestamptz FROM asked
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :mail_id, CASE WHEN account.user_id IS NULL THEN 'nobody' ELSE 'reset' END,
-           coalesce(account.email, ''), :create_time::timestamptz
-      FROM (SELECT) AS always LEFT JOIN account ON true
+    SELECT :mail_id, CASE WHEN user_id IS NULL THEN 'nobody' ELSE 'reset' END, coalesce(email, ''),
+           :create_time::timestamptz
+      FROM asked
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1;
 
@@ -49,12 +50,13 @@ SELECT user_id, organisation_id, email, password_hash, password_length, roles, t
        totp_step, version, create_time
   FROM accounts WHERE user_id = (SELECT user_id FROM resets WHERE mail_id = :mail_id AND expire_time > :now);
 
--- name: reset_password(mail_id, now, password_hash, password_length, notice_id, email, create_time, event)$
+-- name: reset_password(mail_id, now, second_factor, password_hash, password_length, notice_id, email, create_time, event)$
 WITH reset AS (
     DELETE FROM resets WHERE mail_id = :mail_id AND expire_time > :now RETURNING user_id
 ), changed AS (
     UPDATE accounts SET password_hash = :password_hash, password_length = :password_length
-      FROM reset WHERE accounts.user_id = reset.user_id RETURNING accounts.user_id
+      FROM reset WHERE accounts.user_id = reset.user_id AND totp_confirmed = :second_factor
+    RETURNING accounts.user_id
 ), others AS (
     DELETE FROM resets USING changed WHERE resets.user_id = changed.user_id AND mail_id <> :mail_id
 ), ended AS (
@@ -80,10 +82,12 @@ SELECT user_id, organisation_id, email, password_hash, password_length, roles, t
        totp_step, version, create_time
   FROM accounts WHERE email_key = :email_key;
 
--- name: set_password(user_id, password_hash, password_length, keep, notice_id, email, create_time, event)!
+-- name: set_password(user_id, old_hash, second_factor, password_hash, password_length, keep, notice_id, email, create_time, event)$
 WITH changed AS (
     UPDATE accounts SET password_hash = :password_hash, password_length = :password_length
-     WHERE user_id = :user_id RETURNING user_id
+     WHERE user_id = :user_id AND password_hash = :old_hash AND totp_confirmed = :second_factor RETURNING user_id
+), resets_taken_back AS (
+    DELETE FROM resets USING changed WHERE resets.user_id = changed.user_id
 ), ended AS (
     DELETE FROM sessions USING changed WHERE sessions.user_id = changed.user_id AND session_id <> :keep
 ), closed AS (
@@ -92,7 +96,7 @@ WITH changed AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
     SELECT :notice_id, 'password_changed', :email, :create_time::timestamptz FROM changed
 )
-INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed;
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed RETURNING event_id;
 
 -- name: rehash(user_id, old, new)!
 UPDATE accounts SET password_hash = :new WHERE user_id = :user_id AND password_hash = :old;
@@ -109,7 +113,11 @@ SELECT user_id, organisation_id, email, password_hash, password_length, roles, t
 -- name: close_challenge(challenge)$
 DELETE FROM challenges WHERE challenge = :challenge RETURNING user_id;
 
--- name: put_session(session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)!
+-- name: put_session(session_id, user_id, device, token_hash, create_time, refresh_time, expire_time, others)!
+WITH too_many AS (
+    DELETE FROM sessions WHERE session_id IN (
+        SELECT session_id FROM sessions WHERE user_id = :user_id ORDER BY session_id DESC OFFSET :others)
+)
 INSERT INTO sessions (session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)
 VALUES (:session_id, :user_id, :device, :token_hash, :create_time, :refresh_time, :expire_time);
 
@@ -150,44 +158,39 @@ UPDATE accounts SET totp_seed = :seed WHERE user_id = :user_id AND NOT totp_conf
 -- name: use_step(user_id, step)$
 UPDATE accounts SET totp_step = :step WHERE user_id = :user_id AND totp_step < :step RETURNING user_id;
 
--- name: confirm_totp(user_id, codes, notice_id, email, create_time, event)$
+-- name: confirm_totp(user_id, seed, codes, notice_id, email, create_time, event)$
 WITH confirmed AS (
-    UPDATE accounts SET totp_confirmed = true
-     WHERE user_id = :user_id AND totp_seed IS NOT NULL AND NOT totp_confirmed RETURNING user_id
-), dropped AS (
-    DELETE FROM recovery_codes USING confirmed WHERE recovery_codes.user_id = confirmed.user_id
-), kept AS (
-    INSERT INTO recovery_codes (user_id, code) SELECT user_id, unnest(:codes::bytea[]) FROM confirmed
+    UPDATE accounts SET totp_confirmed = true, recovery_codes = :codes::bytea[]
+     WHERE user_id = :user_id AND totp_seed = :seed AND NOT totp_confirmed RETURNING user_id
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
     SELECT :notice_id, 'totp_enabled', :email, :create_time::timestamptz FROM confirmed
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM confirmed RETURNING event_id;
 
--- name: drop_totp(user_id, notice_id, email, create_time, event)!
+-- name: drop_totp(user_id, password_hash, notice_id, email, create_time, event)$
 WITH off AS (
-    UPDATE accounts SET totp_confirmed = false, totp_seed = NULL WHERE user_id = :user_id RETURNING user_id
-), dropped AS (
-    DELETE FROM recovery_codes USING off WHERE recovery_codes.user_id = off.user_id
+    UPDATE accounts SET totp_confirmed = false, totp_seed = NULL, recovery_codes = '{}'
+     WHERE user_id = :user_id AND password_hash = :password_hash AND totp_confirmed RETURNING user_id
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
     SELECT :notice_id, 'totp_disabled', :email, :create_time::timestamptz FROM off
 )
-INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM off;
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM off RETURNING event_id;
 
--- name: replace_codes(user_id, codes, notice_id, email, create_time, event)!
-WITH dropped AS (
-    DELETE FROM recovery_codes WHERE user_id = :user_id
-), kept AS (
-    INSERT INTO recovery_codes (user_id, code) SELECT :user_id, unnest(:codes::bytea[])
+-- name: replace_codes(user_id, seed, codes, notice_id, email, create_time, event)$
+WITH replaced AS (
+    UPDATE accounts SET recovery_codes = :codes::bytea[]
+     WHERE user_id = :user_id AND totp_seed = :seed AND totp_confirmed RETURNING user_id
 ), mail AS (
     INSERT INTO mails (mail_id, kind, email, create_time)
-    VALUES (:notice_id, 'recovery_codes_replaced', :email, :create_time)
+    SELECT :notice_id, 'recovery_codes_replaced', :email, :create_time::timestamptz FROM replaced
 )
-INSERT INTO outbox SELECT (:event::new_event).*, 1;
+INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM replaced RETURNING event_id;
 
 -- name: use_code(user_id, code)$
-DELETE FROM recovery_codes WHERE user_id = :user_id AND code = :code RETURNING user_id;
+UPDATE accounts SET recovery_codes = array_remove(recovery_codes, :code::bytea)
+ WHERE user_id = :user_id AND :code::bytea = ANY (recovery_codes) RETURNING user_id;
 
 -- name: set_roles(user_id, version, roles, event)$
 -- Locks the administrators, so that two of them cannot take each other's role at once.
@@ -213,10 +216,13 @@ SELECT sign_from, kid, public_jwk, private_sealed FROM signing_keys ORDER BY sig
 INSERT INTO signing_keys (sign_from, kid, public_jwk, private_sealed)
 VALUES (:sign_from, :kid, :public_jwk, :private_sealed) ON CONFLICT (sign_from) DO NOTHING;
 
--- name: drop_keys(before)!
-DELETE FROM signing_keys WHERE sign_from < :before;
+-- name: drop_keys(expired)!
+-- Of the keys that began to sign before `expired` all but the last: the tokens of the others have expired too.
+DELETE FROM signing_keys
+ WHERE sign_from < (SELECT max(sign_from) FROM signing_keys WHERE sign_from <= :expired);
 
--- name: clean(now, idle_since, mails_before, batch)$
+-- name: clean(now, mails_before, batch)$
+-- Sessions that are merely idle stay until they expire: an index on refresh_time would cost every refresh.
 WITH old_signups AS (
     DELETE FROM signups WHERE mail_id IN (SELECT mail_id FROM signups WHERE expire_time < :now LIMIT :batch)
     RETURNING 1
@@ -229,8 +235,7 @@ WITH old_signups AS (
     DELETE FROM challenges WHERE challenge IN (
         SELECT challenge FROM challenges WHERE expire_time < :now LIMIT :batch) RETURNING 1
 ), old_sessions AS (
-    DELETE FROM sessions WHERE session_id IN (
-        SELECT session_id FROM sessions WHERE expire_time < :now OR refresh_time < :idle_since LIMIT :batch)
+    DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE expire_time < :now LIMIT :batch)
     RETURNING 1
 )
 SELECT greatest((SELECT count(*) FROM old_signups), (SELECT count(*) FROM old_resets), (SELECT count(*) FROM old_mails),

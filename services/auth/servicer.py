@@ -76,7 +76,7 @@ class AuthServicer:
         return pb.ResetPasswordResponse()
 
     async def ChangePassword(self, request: pb.ChangePasswordRequest, call: Call) -> pb.ChangePasswordResponse:
-        await self.accounts.change_password(call.caller, request.password, request.new_password)
+        await self.accounts.change_password(call.caller, request.password, request.new_password, request.code)
         return pb.ChangePasswordResponse()
 
     async def EnrollTotp(self, request: pb.EnrollTotpRequest, call: Call) -> pb.EnrollTotpResponse:

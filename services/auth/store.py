@@ -78,15 +78,16 @@ class PostgresStore:
             return _account(await sql.reset_account(connection, mail_id=mail_id, now=now))
 
     async def reset_password(
-        self, mail_id: str, password_hash: str, password_length: int, now: datetime, notice: Mail, event: MailRequested
+        self, mail_id: str, old: Account, new: Account, now: datetime, notice: Mail, event: MailRequested
     ) -> bool:
         async with self.database.connection() as connection:
             done = await sql.reset_password(
                 connection,
                 mail_id=mail_id,
                 now=now,
-                password_hash=password_hash,
-                password_length=password_length,
+                second_factor=old.totp_confirmed,
+                password_hash=new.password_hash,
+                password_length=new.password_length,
                 **_notice(notice, event),
             )
         return done is not None
@@ -105,23 +106,20 @@ class PostgresStore:
             return _account(await sql.get_account_of(connection, email_key=email_key(email)))
 
     async def set_password(
-        self,
-        user_id: UserId,
-        password_hash: str,
-        password_length: int,
-        keep: SessionId,
-        notice: Mail,
-        event: MailRequested,
-    ) -> None:
+        self, old: Account, new: Account, keep: SessionId, notice: Mail, event: MailRequested
+    ) -> bool:
         async with self.database.connection() as connection:
-            await sql.set_password(
+            done = await sql.set_password(
                 connection,
-                user_id=user_id,
-                password_hash=password_hash,
-                password_length=password_length,
+                user_id=old.user_id,
+                old_hash=old.password_hash,
+                second_factor=old.totp_confirmed,
+                password_hash=new.password_hash,
+                password_length=new.password_length,
                 keep=keep,
                 **_notice(notice, event),
             )
+        return done is not None
 
     async def rehash(self, user_id: UserId, old: str, new: str) -> None:
         async with self.database.connection() as connection:
@@ -147,7 +145,7 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return await sql.close_challenge(connection, challenge=challenge) is not None
 
-    async def put_session(self, session: Session, token_hash: bytes) -> None:
+    async def put_session(self, session: Session, token_hash: bytes, most: int) -> None:
         async with self.database.connection() as connection:
             await sql.put_session(
                 connection,
@@ -158,6 +156,7 @@ class PostgresStore:
                 create_time=session.create_time,
                 refresh_time=session.refresh_time,
                 expire_time=session.expire_time,
+                others=most - 1,
             )
 
     async def rotate(
@@ -203,18 +202,26 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return await sql.use_step(connection, user_id=user_id, step=step) is not None
 
-    async def confirm_totp(self, user_id: UserId, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
+    async def confirm_totp(self, account: Account, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
         async with self.database.connection() as connection:
-            done = await sql.confirm_totp(connection, user_id=user_id, codes=codes, **_notice(notice, event))
+            done = await sql.confirm_totp(
+                connection, user_id=account.user_id, seed=account.totp_seed, codes=codes, **_notice(notice, event)
+            )
         return done is not None
 
-    async def drop_totp(self, user_id: UserId, notice: Mail, event: MailRequested) -> None:
+    async def drop_totp(self, account: Account, notice: Mail, event: MailRequested) -> bool:
         async with self.database.connection() as connection:
-            await sql.drop_totp(connection, user_id=user_id, **_notice(notice, event))
+            done = await sql.drop_totp(
+                connection, user_id=account.user_id, password_hash=account.password_hash, **_notice(notice, event)
+            )
+        return done is not None
 
-    async def replace_codes(self, user_id: UserId, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> None:
+    async def replace_codes(self, account: Account, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
         async with self.database.connection() as connection:
-            await sql.replace_codes(connection, user_id=user_id, codes=codes, **_notice(notice, event))
+            done = await sql.replace_codes(
+                connection, user_id=account.user_id, seed=account.totp_seed, codes=codes, **_notice(notice, event)
+            )
+        return done is not None
 
     async def use_code(self, user_id: UserId, code: bytes) -> bool:
         async with self.database.connection() as connection:

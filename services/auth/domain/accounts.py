@@ -8,6 +8,7 @@ from datetime import datetime
 
 from mesh.model import ADMINISTRATOR, Caller, Conflict, OrganisationId, UserId, new_id, require
 from services.auth.domain import passwords
+from services.auth.domain.authentication import Authentication, password_attempts
 from services.auth.domain.entities import (
     RESET_WITHIN,
     VERIFY_WITHIN,
@@ -17,15 +18,8 @@ from services.auth.domain.entities import (
     MailKind,
     MailRequested,
     RolesChanged,
-    email_key,
 )
-from services.auth.domain.errors import (
-    AccountNotFound,
-    BadCredentials,
-    BadToken,
-    LastAdministrator,
-    SessionEnded,
-)
+from services.auth.domain.errors import AccountNotFound, BadToken, LastAdministrator
 from services.auth.domain.ports import Hasher, Store, Throttle
 from services.auth.domain.refresh import mailed
 
@@ -35,6 +29,7 @@ class Accounts:
     """The use cases. `common`: passwords that everybody tries. `key`: for the tokens of mails."""
 
     store: Store
+    authentication: Authentication
     hasher: Hasher
     throttle: Throttle
     common: Container[str]
@@ -67,6 +62,7 @@ class Accounts:
         opened = await self.store.open_account(self.mail_id(token), account, AccountCreated.of(caller, account), now)
         if opened is None:
             raise BadToken
+        await self.throttle.succeeded(password_attempts(opened.email), caller.address)
         return opened.user_id
 
     async def request_reset(self, caller: Caller, email: str) -> None:
@@ -80,51 +76,33 @@ class Accounts:
         account = await self.store.reset_account(mail_id, now)
         if account is None:
             raise BadToken
-        passwords.check(password, account.email, account.second_factor, self.common, "new_password")
-        password_hash = await self.hasher.hash(password)
+        new = await self._checked(account, password)
         notice = self.mail(MailKind.PASSWORD_CHANGED, account.email)
-        event = MailRequested.of(caller, notice)
-        done = await self.store.reset_password(mail_id, password_hash, len(password), now, notice, event)
+        done = await self.store.reset_password(mail_id, account, new, now, notice, MailRequested.of(caller, notice))
         require(done, BadToken)
+        # Whoever was kept out by another's attempts, or by their own, has shown that the address is theirs.
+        await self.throttle.succeeded(password_attempts(account.email), caller.address)
 
-    async def change_password(self, caller: Caller, password: str, new_password: str) -> None:
-        """Change your own password and end your other sessions. Raises: BadCredentials; WeakPassword."""
-        account = await self.reauthenticated(caller, password)
+    async def change_password(self, caller: Caller, password: str, new_password: str, code: str) -> None:
+        """Change your own password and end your other sessions.
+
+        Raises: BadCredentials; BadCode; TooManyAttempts; WeakPassword; Conflict if it was changed meanwhile.
+        """
         new_password = passwords.normalised(new_password)
-        passwords.check(new_password, account.email, account.second_factor, self.common, "new_password")
-        password_hash = await self.hasher.hash(new_password)
+        # Before a code is used up: the next one may be half a minute away.
+        self._check(await self.authentication.own(caller), new_password)
+        account = await self.authentication.once_more(caller, password, code)
+        new = await self._checked(account, new_password)
         notice = self.mail(MailKind.PASSWORD_CHANGED, account.email)
         event, keep = MailRequested.of(caller, notice), caller.signed_in.session_id
-        await self.store.set_password(account.user_id, password_hash, len(new_password), keep, notice, event)
+        require(await self.store.set_password(account, new, keep, notice, event), Conflict)
 
-    async def authenticated(self, caller: Caller, email: str, password: str) -> Account:
-        """The account that address and password open, and never faster for one that is not there.
+    def _check(self, account: Account, password: str) -> None:
+        passwords.check(password, account.email, account.second_factor, self.common, "new_password")
 
-        Raises: BadCredentials; TooManyAttempts.
-        """
-        await self.throttle.begin(email_key(email), caller.address)
-        account = await self.store.account_of(email)
-        password = passwords.normalised(password)
-        right = await self.hasher.verify(account.password_hash if account else None, password)
-        if account is None or not right:
-            raise BadCredentials
-        if self.hasher.outdated(account.password_hash):
-            await self.store.rehash(account.user_id, account.password_hash, await self.hasher.hash(password))
-        if not account.second_factor:
-            await self.throttle.succeeded(email_key(email), caller.address)
-        return account
-
-    async def reauthenticated(self, caller: Caller, password: str) -> Account:
-        """Your own account, after you have shown your password once more. Raises as `authenticated`."""
-        account = await self.own(caller)
-        return await self.authenticated(caller, account.email, password)
-
-    async def own(self, caller: Caller) -> Account:
-        """Your own account. Raises: SessionEnded if it is gone."""
-        account = await self.store.account(caller.signed_in.user_id)
-        if account is None:
-            raise SessionEnded
-        return account
+    async def _checked(self, account: Account, password: str) -> Account:
+        self._check(account, password)
+        return replace(account, password_hash=await self.hasher.hash(password), password_length=len(password))
 
     async def grant_role(self, caller: Caller, user_id: UserId, role: str) -> Account:
         """Give a role. Raises: AccountNotFound."""

@@ -19,7 +19,8 @@ SESSION_IDLE = timedelta(days=14)
 """A session that is not refreshed for so long has ended."""
 REFRESH_GRACE = timedelta(seconds=30)
 """In which a lost answer may be asked for again."""
-LARGEST_LIST = 100
+MOST_SESSIONS = 100
+"""Of one account; the next log-in ends the oldest."""
 
 
 def email_key(email: str) -> str:
@@ -82,15 +83,6 @@ class Session:
     create_time: datetime
     refresh_time: datetime
     expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotation:
-    """What the store knows of a session whose refresh token was presented."""
-
-    generation: int
-    previous_hash: bytes
-    rotate_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from services.auth.domain.entities import (
     Mail,
     MailRequested,
     RolesChanged,
-    Rotation,
     Session,
     SignedIn,
 )
@@ -39,9 +38,12 @@ class Store(Protocol):
         """The account of a reset that has not been used."""
 
     async def reset_password(
-        self, mail_id: str, password_hash: str, password_length: int, now: datetime, notice: Mail, event: MailRequested
+        self, mail_id: str, old: Account, new: Account, now: datetime, notice: Mail, event: MailRequested
     ) -> bool:
-        """Use the reset: set the password and end all sessions of its account."""
+        """Use the reset: set the password and end all sessions of its account.
+
+        False if the reset was used or the second factor is not as in `old`.
+        """
 
     async def mail(self, mail_id: str) -> Mail | None:
         """A mail to be sent."""
@@ -53,15 +55,12 @@ class Store(Protocol):
         """The account of an address."""
 
     async def set_password(
-        self,
-        user_id: UserId,
-        password_hash: str,
-        password_length: int,
-        keep: SessionId,
-        notice: Mail,
-        event: MailRequested,
-    ) -> None:
-        """Set the password and end all sessions but `keep`."""
+        self, old: Account, new: Account, keep: SessionId, notice: Mail, event: MailRequested
+    ) -> bool:
+        """Set the password, end all sessions but `keep` and take back resets.
+
+        False if password or second factor are not as in `old`.
+        """
 
     async def rehash(self, user_id: UserId, old: str, new: str) -> None:
         """Replace a hash by a stronger one of the same password, unless the password was changed meanwhile."""
@@ -75,8 +74,8 @@ class Store(Protocol):
     async def close_challenge(self, challenge: bytes) -> bool:
         """Use the challenge up; whether it was still there."""
 
-    async def put_session(self, session: Session, token_hash: bytes) -> None:
-        """Keep a new session."""
+    async def put_session(self, session: Session, token_hash: bytes, most: int) -> None:
+        """Keep a new session, and end the oldest of its user's that would be more than `most`."""
 
     async def rotate(
         self, session_id: SessionId, old: bytes, new: bytes, now: datetime, idle_since: datetime
@@ -106,14 +105,14 @@ class Store(Protocol):
     async def use_step(self, user_id: UserId, step: int) -> bool:
         """Use a code's step; False if it or a later one was used before."""
 
-    async def confirm_totp(self, user_id: UserId, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
-        """Switch the second factor on with its recovery codes; False if it was on or there is no seed."""
+    async def confirm_totp(self, account: Account, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
+        """Switch the second factor on with its recovery codes; False if it was on or the seed is another."""
 
-    async def drop_totp(self, user_id: UserId, notice: Mail, event: MailRequested) -> None:
-        """Switch the second factor off and forget its codes."""
+    async def drop_totp(self, account: Account, notice: Mail, event: MailRequested) -> bool:
+        """Switch the second factor off and forget its codes; False if it was off or the password is another."""
 
-    async def replace_codes(self, user_id: UserId, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> None:
-        """Replace all recovery codes."""
+    async def replace_codes(self, account: Account, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
+        """Replace all recovery codes; False if the second factor is another."""
 
     async def use_code(self, user_id: UserId, code: bytes) -> bool:
         """Use a recovery code; False if it is unknown or was used."""
@@ -163,6 +162,3 @@ class Signer(Protocol):
 
     async def access_token(self, signed_in: SignedIn) -> tuple[str, int]:
         """The token and its life in seconds."""
-
-
-__all__ = ["Box", "Hasher", "Rotation", "Signer", "Store", "Throttle"]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mesh.model import Caller, SessionId, User, UserId, new_id, require
-from services.auth.domain.accounts import Accounts
+from services.auth.domain.authentication import Authentication
 from services.auth.domain.entities import (
     CHALLENGE_WITHIN,
-    LARGEST_LIST,
+    MOST_SESSIONS,
     REFRESH_GRACE,
     SESSION_IDLE,
     SESSION_LIFE,
@@ -20,19 +20,16 @@ from services.auth.domain.entities import (
     Issued,
     Session,
     SignedIn,
-    email_key,
 )
 from services.auth.domain.errors import (
     BadChallenge,
-    BadCode,
     BadRefreshToken,
     RefreshTokenReused,
     SessionEnded,
     SessionNotFound,
 )
-from services.auth.domain.ports import Signer, Store, Throttle
+from services.auth.domain.ports import Signer, Store
 from services.auth.domain.refresh import RefreshToken
-from services.auth.domain.second_factor import SecondFactor
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,7 @@ class Sessions:
     """The use cases. `key`: makes and seals refresh tokens."""
 
     store: Store
-    accounts: Accounts
-    second_factor: SecondFactor
-    throttle: Throttle
+    authentication: Authentication
     signer: Signer
     key: bytes
     now: Callable[[], datetime]
@@ -52,7 +47,7 @@ class Sessions:
 
         Raises: BadCredentials; TooManyAttempts.
         """
-        account = await self.accounts.authenticated(caller, email, password)
+        account = await self.authentication.by_password(caller, email, password)
         if not account.second_factor:
             return await self._begin(account, device)
         challenge = secrets.token_urlsafe(32)
@@ -69,10 +64,8 @@ class Sessions:
         if found is None:
             raise BadChallenge
         account, device = found
-        await self.throttle.begin(email_key(account.email), caller.address)
-        require(await self.second_factor.right(account, code), BadCode)
+        await self.authentication.by_code(caller, account, code)
         require(await self.store.close_challenge(_hash(challenge)), BadChallenge)
-        await self.throttle.succeeded(email_key(account.email), caller.address)
         return await self._begin(account, device)
 
     async def refresh(self, text: str) -> Issued:
@@ -102,9 +95,9 @@ class Sessions:
         await self.store.end_session(caller.signed_in.session_id)
 
     async def list_sessions(self, caller: Caller) -> Sequence[Session]:
-        """Your living sessions, newest first, at most LARGEST_LIST."""
+        """Your living sessions, newest first, at most MOST_SESSIONS."""
         now = self.now()
-        return await self.store.sessions(caller.signed_in.user_id, now, now - SESSION_IDLE, LARGEST_LIST)
+        return await self.store.sessions(caller.signed_in.user_id, now, now - SESSION_IDLE, MOST_SESSIONS)
 
     async def revoke(self, caller: Caller, session_id: SessionId) -> None:
         """End one of your sessions. Raises: SessionNotFound."""
@@ -139,7 +132,7 @@ class Sessions:
             expire_time=now + SESSION_LIFE,
         )
         token = RefreshToken.first(session.session_id)
-        await self.store.put_session(session, token.hash)
+        await self.store.put_session(session, token.hash, MOST_SESSIONS)
         signed_in = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
         return await self._issued(signed_in, token)
 

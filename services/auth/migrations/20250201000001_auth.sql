@@ -12,6 +12,7 @@ CREATE TABLE accounts (
     totp_seed bytea,
     totp_confirmed boolean NOT NULL DEFAULT false,
     totp_step bigint NOT NULL DEFAULT 0,
+    recovery_codes bytea[] NOT NULL DEFAULT '{}',
     version bigint NOT NULL DEFAULT 1,
     create_time timestamptz NOT NULL
 );
@@ -28,9 +29,10 @@ CREATE TABLE signups (
 );
 CREATE INDEX signups_expire ON signups (expire_time);
 
+-- user_id is NULL when somebody asked for an address that has no account.
 CREATE TABLE resets (
     mail_id text COLLATE "C" PRIMARY KEY,
-    user_id text COLLATE "C" NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    user_id text COLLATE "C" REFERENCES accounts ON DELETE CASCADE,
     expire_time timestamptz NOT NULL
 );
 CREATE INDEX resets_expire ON resets (expire_time);
@@ -52,12 +54,6 @@ CREATE TABLE challenges (
 );
 CREATE INDEX challenges_expire ON challenges (expire_time);
 CREATE INDEX challenges_user ON challenges (user_id);
-
-CREATE TABLE recovery_codes (
-    user_id text COLLATE "C" NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    code bytea NOT NULL,
-    PRIMARY KEY (user_id, code)
-);
 
 CREATE TABLE sessions (
     session_id text COLLATE "C" PRIMARY KEY,

@@ -15,8 +15,7 @@ from mesh.app import App
 from mesh.call import Peer
 from mesh.transports.inprocess import InProcess
 from services import topology
-from services.auth.domain.entities import Mail, MailKind
-from services.auth.mail import composed
+from services.auth.domain.refresh import mailed_token
 from services.auth.main import Settings, build
 from services.auth.servicer import KeysServicer
 from tests.servers import PASSWORD, Postgres
@@ -42,25 +41,18 @@ class Process:
         return AccountsServiceStub(self._channel("", workload))
 
     async def mails(self, email: str) -> list[tuple[str, str]]:
-        """Kind and text of each mail to an address, oldest first."""
+        """Kind and id of each mail to an address, oldest first."""
         async with self.database.connection() as connection:
-            rows = await connection.fetch("SELECT * FROM mails WHERE email = $1 ORDER BY mail_id", email)
-        key = self.settings.secret("token-key").encode()
-        return [(row["kind"], _text(Mail(**{**row, "kind": MailKind(row["kind"])}), key)) for row in rows]
+            rows = await connection.fetch("SELECT kind, mail_id FROM mails WHERE email = $1 ORDER BY mail_id", email)
+        return [(kind, mail_id) for kind, mail_id in rows]
 
     async def token(self, email: str) -> str:
-        """The token of the last mail to an address: the line that stands alone."""
-        _, text = (await self.mails(email))[-1]
-        return next(line for line in text.splitlines() if line.startswith("mail_"))
+        """The token of the last mail to an address."""
+        _, mail_id = (await self.mails(email))[-1]
+        return mailed_token(self.settings.secret("token-key").encode(), mail_id)
 
     def _channel(self, token: str, workload: str) -> Any:
         return InProcess(self.app, Peer(workload), {"authorization": f"Bearer {token}"} if token else {})
-
-
-def _text(mail: Mail, key: bytes) -> str:
-    body = composed(mail, key).get_body(("plain",))
-    assert body is not None
-    return str(body.get_content())
 
 
 @pytest.fixture

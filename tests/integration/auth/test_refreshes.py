@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,8 +55,10 @@ async def refresh(sessions: Sessions, token: str) -> Issued:
 
 
 async def begun(database: Database) -> list[Client]:
-    nothing: Any = None
-    sessions = Sessions(PostgresStore(database), nothing, nothing, nothing, Unsigned(), KEY, lambda: datetime.now(UTC))
+    # Refreshing needs neither passwords nor codes.
+    unused: dict[str, Any] = dict.fromkeys(one.name for one in fields(Sessions))
+    store, signer = PostgresStore(database), Unsigned()
+    sessions = Sessions(**unused | {"store": store, "signer": signer, "key": KEY, "now": lambda: datetime.now(UTC)})
     user_id, now = UserId(new_id("user")), datetime.now(UTC)
     async with database.connection() as connection:
         await connection.execute(

@@ -261,7 +261,7 @@ class CompleteSecondFactorRequest(_message.Message):
     totp_code: _builtins.str
     """The six digits that the device shows, such as `492039`."""
     recovery_code: _builtins.str
-    """One of the recovery codes, such as `k7m2-x9qd-4rtw`."""
+    """One of the recovery codes, such as `K7M2-XQ4D-RTWA-3BZP`."""
     def __init__(
         self,
         *,
@@ -600,21 +600,27 @@ class ChangePasswordRequest(_message.Message):
 
     PASSWORD_FIELD_NUMBER: _builtins.int
     NEW_PASSWORD_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
     password: _builtins.str
     """The password that you have, such as `a horse of another colour`."""
     new_password: _builtins.str
     """At least 15 characters, or 8 with a second factor, such as
     `correct horse battery staple`.
     """
+    code: _builtins.str
+    """The six digits that the device shows, or a recovery code, such as
+    `492039`; empty if you have no second factor.
+    """
     def __init__(
         self,
         *,
         password: _builtins.str = ...,
         new_password: _builtins.str = ...,
+        code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_password", b"new_password", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "new_password", b"new_password", "password", b"password"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -718,7 +724,7 @@ class RecoveryCodes(_message.Message):
     RECOVERY_CODES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def recovery_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ten codes, each good for one log-in, such as `k7m2-x9qd-4rtw`. They are
+        """Ten codes, each good for one log-in, such as `K7M2-XQ4D-RTWA-3BZP`. They are
         shown only now.
         """
 

@@ -214,7 +214,8 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Changes your password and ends your other sessions.
+        """Changes your password and ends your other sessions. Who has a second factor
+        shows a code of it too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

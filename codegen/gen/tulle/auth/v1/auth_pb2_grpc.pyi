@@ -66,7 +66,9 @@ class AuthServiceStub:
     second factor stays as it is.
     """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ChangePasswordRequest, _auth_pb2.ChangePasswordResponse]
-    """Changes your password and ends your other sessions."""
+    """Changes your password and ends your other sessions. Who has a second factor
+    shows a code of it too.
+    """
     EnrollTotp: _grpc.UnaryUnaryMultiCallable[_auth_pb2.EnrollTotpRequest, _auth_pb2.EnrollTotpResponse]
     """Makes a new TOTP seed for you. It counts once ConfirmTotp has shown that
     your device has it.
@@ -122,7 +124,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     second factor stays as it is.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.ChangePasswordRequest, _auth_pb2.ChangePasswordResponse]  # type: ignore[assignment]
-    """Changes your password and ends your other sessions."""
+    """Changes your password and ends your other sessions. Who has a second factor
+    shows a code of it too.
+    """
     EnrollTotp: _aio.UnaryUnaryMultiCallable[_auth_pb2.EnrollTotpRequest, _auth_pb2.EnrollTotpResponse]  # type: ignore[assignment]
     """Makes a new TOTP seed for you. It counts once ConfirmTotp has shown that
     your device has it.
@@ -247,7 +251,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.ChangePasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ChangePasswordResponse, _abc.Awaitable[_auth_pb2.ChangePasswordResponse]]:
-        """Changes your password and ends your other sessions."""
+        """Changes your password and ends your other sessions. Who has a second factor
+        shows a code of it too.
+        """
 
     @_abc_1.abstractmethod
     def EnrollTotp(
