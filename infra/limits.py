@@ -67,7 +67,7 @@ INBOX_KEEP = limit(
 )
 STREAM_KEEP = limit("STREAM_KEEP", 7 * DAY, "s", "The longest retention that an event's contract may ask for.")
 STREAM_BYTES = limit(
-    "STREAM_BYTES", GIB, "bytes", "One stream on disk. A full one refuses and the outbox waits; nothing is forgotten."
+    "STREAM_BYTES", 256 * MIB, "bytes", "One stream, half a million events. A full one refuses and the outbox waits."
 )
 DUPLICATE_WINDOW = limit(
     "DUPLICATE_WINDOW", 120.0, "s", "The broker drops repeats of a message id; the inbox catches all later ones."

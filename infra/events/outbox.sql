@@ -74,7 +74,7 @@ SELECT count(*) FROM again;
 
 -- name: next_timer$
 SELECT extract(epoch FROM min(publish_at) - now())::float8 FROM outbox
-WHERE published_at IS NULL AND publish_at IS NOT NULL;
+WHERE published_at IS NULL AND publish_at IS NOT NULL AND type = ANY(:types::text[]);
 
 -- name: clean$
 -- Ids are in order of time, so that the primary key finds the oldest rows.

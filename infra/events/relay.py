@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import nats.errors
@@ -25,6 +26,16 @@ from mesh.contract import Contract, contract
 log = structlog.get_logger(__name__)
 
 Record: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What has become of the events of one batch, by event id; `previous` are values of the header PREVIOUS."""
+
+    jetstream: JetStreamContext
+    previous: Mapping[str, list[str]]
+    done: dict[str, PubAck] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
 
 
 class Relay:
@@ -96,21 +107,8 @@ class Relay:
         found: dict[str, list[str]] = {row["event_id"]: [] for row in rows}
         for workload, types in self._consumed().items():
             asked = [row for row in rows if row["type"] in types and row["publish_at"] is None]
-            seqs = (
-                await _rows(
-                    sql.previous(
-                        connection,
-                        resources=[row["resource"] for row in asked],
-                        aggregates=[row["aggregate_id"] for row in asked],
-                        seqs=[row["aggregate_seq"] for row in asked],
-                        types=sorted(types),
-                    )
-                )
-                if asked
-                else []
-            )
-            for row, before in zip(asked, seqs, strict=True):
-                found[row["event_id"]].append(f"{workload}={before['seq']}")
+            for row, seq in zip(asked, await _places(connection, asked, types), strict=True):
+                found[row["event_id"]].append(f"{workload}={seq}")
         return found
 
     def _consumed(self) -> dict[str, set[str]]:
@@ -122,40 +120,37 @@ class Relay:
         self, jetstream: JetStreamContext, lanes: Sequence[Sequence[Record]], previous: Mapping[str, list[str]]
     ) -> dict[str, PubAck]:
         """By event id the acknowledgements that came."""
-        done: dict[str, PubAck] = {}
-        await asyncio.gather(*(self._publish_lane(jetstream, lane, previous, done) for lane in lanes))
-        return done
+        batch = _Batch(jetstream, previous)
+        await asyncio.gather(*(self._publish_lane(batch, lane) for lane in lanes))
+        if batch.failed:
+            event_id, error = next(iter(batch.failed.items()))
+            log.warning("publish_failed", count=len(batch.failed), event_id=event_id, error=repr(error))
+        return batch.done
 
-    async def _publish_lane(
-        self,
-        jetstream: JetStreamContext,
-        lane: Sequence[Record],
-        previous: Mapping[str, list[str]],
-        done: dict[str, PubAck],
-    ) -> None:
+    async def _publish_lane(self, batch: _Batch, lane: Sequence[Record]) -> None:
         for row in lane:
             try:
                 async with self._in_flight:
-                    done[row["event_id"]] = await self._publish_one(jetstream, row, previous[row["event_id"]])
+                    batch.done[row["event_id"]] = await self._publish_one(batch, row)
             except (nats.errors.Error, OSError, KeyError) as error:  # KeyError: a type of newer code than this
-                log.warning("publish_failed", event_id=row["event_id"], type=row["type"], error=repr(error))
+                batch.failed[row["event_id"]] = error
                 return  # those behind it keep their place
 
-    async def _publish_one(self, jetstream: JetStreamContext, row: Record, previous: list[str]) -> PubAck:
+    async def _publish_one(self, batch: _Batch, row: Record) -> PubAck:
         event = self._events[row["type"]]
         headers = {"Nats-Msg-Id": row["event_id"], "Nats-TTL": f"{event.retention:.0f}s"}
         if row["publish_at"] is None:
-            headers[PREVIOUS] = ",".join(previous)
+            headers[PREVIOUS] = ",".join(batch.previous[row["event_id"]])
         if row["traceparent"]:
             headers["traceparent"] = row["traceparent"]
         body = envelope(row, self._workload).SerializeToString()
-        return await jetstream.publish(event.subject, body, headers=headers, stream=streams.stream(event.domain))
+        return await batch.jetstream.publish(event.subject, body, headers=headers, stream=streams.stream(event.domain))
 
     async def _rest(self) -> None:
         """Until woken, the next timer or the next poll, whichever is first."""
         async with self._database.connection() as connection:
-            timer = await sql.next_timer(connection)
-        pause = limits.RELAY_POLL if timer is None else min(limits.RELAY_POLL, max(timer, 0.01))
+            timer = await sql.next_timer(connection, types=self._types)
+        pause = limits.RELAY_POLL if timer is None else min(limits.RELAY_POLL, max(timer, 0.05))
         try:
             async with asyncio.timeout(pause):
                 await self._woken.wait()
@@ -171,6 +166,20 @@ def _lanes(rows: Iterable[Record]) -> list[list[Record]]:
 
     ordered = sorted(rows, key=lambda row: (*key(row), row["aggregate_seq"]))
     return [list(lane) for _, lane in itertools.groupby(ordered, key)]
+
+
+async def _places(connection: Connection, rows: Sequence[Record], types: set[str]) -> list[int]:
+    """For each row the place of the event of these types that precedes it in its aggregate's history, or 0."""
+    if not rows:
+        return []
+    found = sql.previous(
+        connection,
+        resources=[row["resource"] for row in rows],
+        aggregates=[row["aggregate_id"] for row in rows],
+        seqs=[row["aggregate_seq"] for row in rows],
+        types=sorted(types),
+    )
+    return [row["seq"] async for row in found]
 
 
 async def _rows(found: AsyncIterator[Record]) -> list[Record]:

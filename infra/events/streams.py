@@ -75,9 +75,12 @@ def server_config(contract: Contract, passwords: Mapping[str, str], store_dir: s
         allowed = permissions(contract, workload)
         rights = {"publish": {"allow": allowed.publish}, "subscribe": {"allow": allowed.subscribe}}
         users.append({"user": workload, "password": passwords[workload], "permissions": rights})
+    # Left out, the server takes what the disk happens to have free, and refuses streams when that is little.
+    room = limits.STREAM_BYTES * (len(stream_configs(contract)) + 1)
+    jetstream = {"store_dir": store_dir, "sync_interval": "always", "max_file_store": room, "max_memory_store": 2**26}
     return {
         "listen": f"127.0.0.1:{port}",
-        "jetstream": {"store_dir": store_dir, "sync_interval": "always"},
+        "jetstream": jetstream,
         "authorization": {"users": users},
         "ping_interval": f"{limits.NATS_PING:g}s",
         "ping_max": 2,

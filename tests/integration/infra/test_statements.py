@@ -32,7 +32,7 @@ async def test_the_database_understands_it(database: Database, statement: str) -
         (outbox.previous.sql, (["t"], ["r"], ["a"], [5])),
         (outbox.mark.sql, (["e"], [1])),
         (outbox.forget_lost.sql, (1,)),
-        (outbox.next_timer.sql, ()),
+        (outbox.next_timer.sql, (["t"],)),
         (inbox.receive.sql, ("e", "s", "r", "a", 1, 0)),
         (inbox.next_parked.sql, ()),
         (inbox.next_behind.sql, ("a", "r", "s")),
