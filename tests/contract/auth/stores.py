@@ -1,0 +1,50 @@
+"""The stores of auth, each with a way to see what it announced."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+from infra.postgres import Database
+from services.auth.domain.ports import Store
+from services.auth.store import PostgresStore
+from tests.fakes.auth import FakeStore
+
+Announced: TypeAlias = tuple[str, str, str, int]
+"""Type, resource, aggregate id and place in the aggregate's history."""
+
+
+class Kept(Protocol):
+    """A store under test."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+
+    async def announced(self) -> list[Announced]:
+        """What was announced so far, in any order."""
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self._store = FakeStore()
+
+    @property
+    def store(self) -> Store:
+        return self._store
+
+    async def announced(self) -> list[Announced]:
+        return [(event.type, event.resource, event.aggregate_id, seq) for seq, event in self._store.events]
+
+
+class InPostgres:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def store(self) -> Store:
+        return PostgresStore(self._database)
+
+    async def announced(self) -> list[Announced]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch("SELECT type, resource, aggregate_id, aggregate_seq FROM outbox")
+        return [tuple(row) for row in rows]
