@@ -30,7 +30,7 @@ def limit(name: str, value: Value, unit: str, reason: str) -> Value:
 
 
 DAY = 86400.0
-KIB, MIB, GIB = 2**10, 2**20, 2**30
+KIB, MIB = 2**10, 2**20
 
 # PostgreSQL
 STATEMENT_TIMEOUT = limit(
