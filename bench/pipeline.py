@@ -1,7 +1,8 @@
 """What the pipeline costs: a unary echo with every step on, against the same echo on bare grpc.aio.
 
 Both servers run at once in processes of their own and are asked in turns, so that what else the
-machine does hits both alike. The bare one is sent no metadata and checks nothing.
+machine does hits both alike. Both are sent the same bytes and the same metadata; the bare one looks
+at none of it.
 """
 
 from __future__ import annotations
@@ -84,8 +85,7 @@ async def _running(kind: str, folder: Path, shown: echo.Credentials) -> AsyncIte
     try:
         async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
             await asyncio.wait_for(channel.channel_ready(), 20)
-            metadata = shown.metadata if kind == "mesh" else ()
-            yield Server(kind, process.pid, channel.unary_unary(echo.PATH), metadata)
+            yield Server(kind, process.pid, channel.unary_unary(echo.PATH), shown.metadata)
     finally:
         process.terminate()
         await process.wait()

@@ -113,7 +113,7 @@ def _metadata(method: Method) -> tuple[tuple[str, str], ...]:
     call = current.get()
     if call is None:
         return (("x-request-id", f"{random.getrandbits(128):032x}"), ("traceparent", trace.child("", 0.0)))
-    pairs = (("x-request-id", call.caller.request_id), ("traceparent", call.caller.traceparent))
+    pairs = (("x-request-id", call.request_id), ("traceparent", call.traceparent))
     if call.token and method.end_user != NONE:
         return (*pairs, ("authorization", f"Bearer {call.token}"))
     return pairs

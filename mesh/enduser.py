@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from mesh import limits
 from mesh.app import SessionCheck, TokenVerifier
@@ -42,7 +41,7 @@ class EndUser:
         user, expires = await self._tokens.verify(call.token)
         if call.method.fresh:
             user = await self._sessions.check(user)
-        call = call.for_user(user, expires)
+        call = call._replace(user=user, expires=expires)
         current.set(call)
         return call
 
@@ -82,7 +81,7 @@ def _without_token(proceed: Proceed) -> Callable[[bytes, Call], Awaitable[bytes]
 
     async def step(request: bytes, call: Call) -> bytes:
         if call.token:
-            call = replace(call, token="")
+            call = call._replace(token="")
             current.set(call)
         return await proceed(request, call)
 

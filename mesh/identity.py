@@ -22,7 +22,7 @@ def known(method: Method, proceed: Proceed) -> Proceed:
     """The transport knows the peer. Raises: Unauthenticated."""
 
     async def step(request: bytes, call: Call) -> bytes:
-        if not call.caller.workload:
+        if not call.peer.workload:
             raise Unauthenticated("The call did not come through this service's own sidecar.")
         return await proceed(request, call)
 

@@ -10,6 +10,9 @@ CONCURRENT_CALLS = limit(
 )
 OVERLOAD_PAUSE = limit("OVERLOAD_PAUSE", 1.0, "s", "When to come again, told to whom a full process refuses.")
 MESSAGE_BYTES = limit("MESSAGE_BYTES", 4 * MIB, "bytes", "One message, either way: the gateway's longest answer.")
+REQUEST_ID_LONGEST = limit(
+    "REQUEST_ID_LONGEST", 128, "characters", "Of an id that is not ours; it goes into every line and event."
+)
 KEEPALIVE = limit("KEEPALIVE", 60.0, "s", "Between pings on a quiet connection; half as often again is tolerated.")
 KEEPALIVE_WAIT = limit("KEEPALIVE_WAIT", 10.0, "s", "An unanswered ping ends the connection.")
 RECONNECT_LONGEST = limit(

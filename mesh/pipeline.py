@@ -8,7 +8,6 @@ handlers are collected, and know no transport. docs/adr/0006-own-pipeline.md say
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -19,13 +18,11 @@ from mesh.capacity import Capacity
 from mesh.contract import Method
 from mesh.enduser import EndUser
 from mesh.idempotency import Once
-from mesh.model import Caller
+from mesh.limits import REQUEST_ID_LONGEST
 from mesh.telemetry import Telemetry
 
 Run = Callable[[bytes, Incoming], Awaitable[bytes]]
 """What a transport calls: request bytes to answer bytes (empty for a stream). Raises only what a caller is told."""
-
-_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class Pipeline:
@@ -81,18 +78,22 @@ def begin(method: Method, incoming: Incoming, trace_ratio: float) -> Call:
     """The call as it stands before anything is checked."""
     metadata = incoming.metadata
     timeout = method.deadline if incoming.timeout is None else min(incoming.timeout, method.deadline)
-    caller = Caller(
-        workload=incoming.peer.workload,
+    return Call(
+        method=method,
+        peer=incoming.peer,
+        deadline=time.monotonic() + timeout,
         request_id=_request_id(metadata.get("x-request-id", "")),
         traceparent=trace.child(metadata.get("traceparent", ""), trace_ratio),
-        address=incoming.peer.address,
+        metadata=metadata,
+        token=_token(metadata),
+        send=incoming.send,
     )
-    return Call(method, caller, time.monotonic() + timeout, metadata, _token(metadata), send=incoming.send)
 
 
 def _request_id(given: str) -> str:
     """The caller's, or a new one if that is not fit for a log."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    fit = 0 < len(given) <= REQUEST_ID_LONGEST and given.isascii() and given.isprintable()
+    return given if fit else f"{random.getrandbits(128):032x}"
 
 
 def _token(metadata: Mapping[str, str]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from mesh.call import Call, Proceed
 from mesh.contract import Method
-from mesh.model import Denied
+from mesh.model import Denied, Unauthenticated
 
 
 def caller(method: Method, proceed: Proceed) -> Proceed:
     """Only workloads that the contract names. Raises: Denied."""
 
     async def step(request: bytes, call: Call) -> bytes:
-        if call.caller.workload not in method.callers:
+        if call.peer.workload not in method.callers:
             raise Denied("This workload may not call this method.")
         return await proceed(request, call)
 
@@ -24,7 +24,9 @@ def role(method: Method, proceed: Proceed) -> Proceed:
         return proceed
 
     async def step(request: bytes, call: Call) -> bytes:
-        if not method.roles & call.caller.signed_in.roles:
+        if call.user is None:
+            raise Unauthenticated
+        if not method.roles & call.user.roles:
             raise Denied("This needs a role that you do not hold.")
         return await proceed(request, call)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 import re
 
-_FORM = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_well_formed = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 
 
 def valid(traceparent: str) -> bool:
     """Whether it is a well-formed `traceparent` of version 00."""
-    return _FORM.fullmatch(traceparent) is not None
+    return _well_formed(traceparent) is not None
 
 
 def child(traceparent: str, ratio: float) -> str:
     """The trace context of a new span under `traceparent`, or of a new trace of which `ratio` are sampled."""
     span = f"{random.getrandbits(64) | 1:016x}"
-    if valid(traceparent):
+    if _well_formed(traceparent):
         return f"{traceparent[:36]}{span}{traceparent[52:]}"
     return f"00-{random.getrandbits(128) | 1:032x}-{span}-{'01' if random.random() < ratio else '00'}"
 

@@ -20,11 +20,11 @@ from grpc_reflection.v1alpha import reflection_pb2 as reflected
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from mesh import contract, health, limits
-from mesh.call import Call, current
+from mesh.call import Call, Peer, current
 from mesh.channel import STATUS_DETAILS, Channel
 from mesh.health import Health, HealthServicer
 from mesh.identity import SECRET, XFCC, SidecarIdentity
-from mesh.model import Caller, DeadlineExceeded, Denied, Exhausted, Invalid, NotFound, Unauthenticated, Unavailable
+from mesh.model import DeadlineExceeded, Denied, Exhausted, Invalid, NotFound, Unauthenticated, Unavailable
 from mesh.pipeline import Pipeline
 from mesh.reflection import ReflectionServicer
 from mesh.registry import collect
@@ -223,20 +223,20 @@ async def test_a_caller_that_goes_away_cancels_the_handler(door: Door, method: s
 async def test_the_current_call_is_passed_on(folder: Path) -> None:
     """A stub passes on request id, trace, token and what is left of the deadline of the call that it serves."""
     async with serve(Echo(policy={"end_user": contract.REQUIRED}), folder) as door:
-        caller = Caller("users", request_id="r1", traceparent=TRACE)
-        current.set(Call(ECHO, caller, time.monotonic() + 0.5, token=ADA))
+        served = Call(ECHO, Peer("gateway"), time.monotonic() + 0.5, "r1", TRACE, token=ADA)
+        current.set(served)
         await door.stub.Echo(ask())
         seen = door.echo.servicer.calls[0]
         assert (seen.caller.request_id, seen.token, seen.caller.traceparent[:36]) == ("r1", ADA, TRACE[:36])
         assert seen.remaining() < 0.5
-        current.set(Call(ECHO, caller, time.monotonic() - 1, token=ADA))
+        current.set(served._replace(deadline=time.monotonic() - 1))
         with pytest.raises(DeadlineExceeded):
             await door.stub.Echo(ask())
 
 
 async def test_a_token_stays_where_it_is_not_asked_for(door: Door) -> None:
     """A method without end user gets no token; a call from a worker begins a trace."""
-    current.set(Call(ECHO, Caller("users", request_id="r1"), time.monotonic() + 1, token=ADA))
+    current.set(Call(ECHO, Peer("gateway"), time.monotonic() + 1, "r1", token=ADA))
     await door.stub.Echo(ask())
     current.set(None)
     await door.stub.Echo(ask())

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from mesh import deadline, identity, limits, messages, policy, validation
-from mesh.call import Call, Step
+from mesh.call import Call, Peer, Step
 from mesh.capacity import Capacity
 from mesh.model import (
-    Caller,
     DeadlineExceeded,
     Denied,
     Exhausted,
@@ -30,7 +29,7 @@ ADMINISTRATOR = User(UserId("u"), OrganisationId("o"), SessionId("s"), frozenset
 
 
 def call(workload: str = "gateway", user: User | None = None, seconds: float = 1.0, **policy: Any) -> Call:
-    return Call(replace(ECHO, **policy), Caller(workload, user), time.monotonic() + seconds)
+    return Call(replace(ECHO, **policy), Peer(workload), time.monotonic() + seconds, user=user)
 
 
 async def through(step: Step, made: Call, request: Any = b"", after: Any = None) -> Any:
