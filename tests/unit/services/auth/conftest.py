@@ -1,0 +1,118 @@
+"""The use cases of auth on stores in memory, with a clock that tests set."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pyotp
+import pytest
+
+from mesh.model import Caller, User
+from services.auth.common import common_passwords
+from services.auth.domain.accounts import Accounts
+from services.auth.domain.authentication import Authentication
+from services.auth.domain.codes import STEP, Codes
+from services.auth.domain.entities import Issued, MailKind, SignedIn
+from services.auth.domain.refresh import mailed_token
+from services.auth.domain.second_factor import SecondFactor
+from services.auth.domain.sessions import Sessions
+from services.auth.hashing import Argon2
+from services.auth.sealing import AesBox
+from tests.fakes.auth import FakeStore
+
+KEY = b"key"
+ADA = "ada@example.com"
+PASSWORD = "a door of blue glass"
+NOBODY = Caller("gateway", address="192.0.2.1")
+
+
+class Unthrottled:
+    async def begin(self, account: str, address: str) -> None: ...
+
+    async def succeeded(self, account: str, address: str) -> None: ...
+
+
+class Unsigned:
+    async def access_token(self, signed_in: SignedIn) -> tuple[str, int]:
+        return signed_in.session.session_id, 300
+
+
+class CountingHasher(Argon2):
+    """Counts what it does."""
+
+    work = 0
+
+    async def hash(self, password: str) -> str:
+        self.work += 1
+        return await super().hash(password)
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        self.work += 1
+        return await super().verify(stored, password)
+
+
+@dataclass
+class World:
+    """Everything of auth but its boxes."""
+
+    hasher: CountingHasher
+    now: datetime = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    store: FakeStore = field(default_factory=FakeStore)
+
+    def __post_init__(self) -> None:
+        codes = Codes(self.store, AesBox("key"), self.code_at, b"pepper", self.clock)
+        authentication = Authentication(self.store, self.hasher, Unthrottled(), codes)
+        common = common_passwords()
+        self.accounts = Accounts(self.store, authentication, self.hasher, Unthrottled(), common, KEY, self.clock)
+        self.second_factor = SecondFactor(self.store, authentication, self.accounts, codes)
+        self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def wait(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+    @staticmethod
+    def code_at(seed: str, step: int) -> str:
+        return pyotp.TOTP(seed).at(step * STEP)
+
+    def code(self, seed: str, offset: int = 0) -> str:
+        return self.code_at(seed, int(self.now.timestamp()) // STEP + offset)
+
+    def mailed(self, kind: MailKind) -> str:
+        """The token of the last mail of a kind."""
+        return mailed_token(KEY, [mail.mail_id for mail in self.store.mails.values() if mail.kind is kind][-1])
+
+    async def sign_up(self, email: str = ADA) -> None:
+        await self.accounts.sign_up(NOBODY, email, PASSWORD)
+        await self.accounts.verify_email(NOBODY, self.mailed(MailKind.VERIFY))
+
+    async def log_in(self, password: str = PASSWORD) -> Issued:
+        issued = await self.sessions.log_in(NOBODY, ADA, password, "phone")
+        assert isinstance(issued, Issued)
+        return issued
+
+    async def caller(self) -> Caller:
+        """Ada, logged in."""
+        found = await self.sessions.living((await self.log_in()).session_id)
+        user = User(found.session.user_id, found.organisation_id, found.session.session_id, found.roles)
+        return Caller("gateway", user, address=NOBODY.address)
+
+    async def challenge(self, password: str = PASSWORD) -> str:
+        challenge = await self.sessions.log_in(NOBODY, ADA, password, "phone")
+        assert isinstance(challenge, str)
+        return challenge
+
+    async def enrol(self, ada: Caller) -> tuple[str, tuple[str, ...]]:
+        seed, _ = await self.second_factor.enrol(ada, PASSWORD)
+        return seed, await self.second_factor.confirm(ada, self.code(seed))
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    with closing(CountingHasher("pepper", memory_kib=64)) as hasher:
+        yield World(hasher)
