@@ -33,7 +33,7 @@ from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.events import subscriptions
-from services.auth.hashing import Argon2
+from services.auth.hashing import Argon2, share_one_arena
 from services.auth.keys import KeyRing
 from services.auth.mail import Postman
 from services.auth.sealing import AesBox
@@ -99,4 +99,5 @@ async def _clean(connection: Connection, now: datetime) -> int:
 
 
 if __name__ == "__main__":
+    share_one_arena()
     main(build, Settings)
