@@ -1,0 +1,126 @@
+"""Passwords, and what nobody learns from trying addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+import pytest
+
+from mesh.model import Exhausted
+from services.auth.common import common_passwords
+from services.auth.domain import passwords
+from services.auth.domain.entities import Mail, MailKind
+from services.auth.domain.errors import BadCredentials, BadToken, WeakPassword
+from services.auth.domain.refresh import mailed_token
+from services.auth.hashing import MEMORY_KIB, WAITING, Argon2
+from services.auth.mail import composed
+from services.auth.sealing import AesBox
+from tests.unit.services.auth.conftest import ADA, KEY, NOBODY, PASSWORD, World
+
+COMMON = common_passwords()
+
+
+@pytest.mark.parametrize(
+    ("password", "second_factor"),
+    [
+        ("a door of blue", False),
+        ("blue-gl", True),
+        ("password", True),
+        ("aaaaaaaaaaaaaaaaaaaa", False),
+        ("12345678", True),
+    ],
+)
+def test_weak_passwords_are_refused(password: str, second_factor: bool) -> None:
+    """Too short, common, repeated or in sequence is refused, naming the field."""
+    with pytest.raises(WeakPassword) as refusal:
+        passwords.check(password, ADA, second_factor, COMMON, "password")
+    assert refusal.value.violations[0].field == "password"
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["a door of blue glass", "дверь из синего стекла", "jlxkqmvzrtpwnbs", "q8 Zxy vu lm op kr ae" * 6],
+)
+def test_no_rule_of_composition(password: str) -> None:
+    """Any letters will do, and 64 characters and more are taken."""
+    passwords.check(password, ADA, False, COMMON, "password")
+
+
+async def test_nothing_is_cut_off() -> None:
+    """Passwords that differ in their last of 200 characters are different."""
+    with closing(Argon2("pepper", memory_kib=64)) as hasher:
+        stored = await hasher.hash("x" * 199 + "a")
+        assert [await hasher.verify(stored, "x" * 199 + last) for last in "ab"] == [True, False]
+
+
+async def test_the_pepper_is_needed() -> None:
+    """A hash is argon2id with OWASP's memory, and is nothing without the pepper."""
+    with closing(Argon2("pepper")) as hasher, closing(Argon2("other", memory_kib=64)) as thief:
+        stored = await hasher.hash(PASSWORD)
+        assert stored.startswith(f"$argon2id$v=19$m={MEMORY_KIB},t=2,p=1$")
+        assert not await thief.verify(stored, PASSWORD)
+
+
+async def test_hashing_is_bounded() -> None:
+    """More passwords at once than can be done in time are refused as Exhausted."""
+    with closing(Argon2("pepper", memory_kib=64)) as hasher:
+        done = await asyncio.gather(*(hasher.hash("x") for _ in range(WAITING + 5)), return_exceptions=True)
+        assert sum(isinstance(one, Exhausted) for one in done) == 5
+
+
+async def test_a_weaker_hash_is_replaced_at_log_in(world: World) -> None:
+    """When parameters rise, a log-in replaces the hash."""
+    await world.sign_up()
+    before = await world.store.account_of(ADA)
+    world.hasher._hasher = Argon2("pepper", memory_kib=128)._hasher
+    assert await world.log_in()
+    after = await world.store.account_of(ADA)
+    assert before is not None
+    assert after is not None
+    assert "m=64," in before.password_hash
+    assert "m=128," in after.password_hash
+    assert await world.log_in()
+
+
+async def test_an_unknown_address_costs_the_same(world: World) -> None:
+    """Log-in and sign-up answer alike and do the same work whether or not the address has an account."""
+    await world.sign_up()
+    for email in (ADA, "bob@example.com"):
+        before, events = world.hasher.work, len(world.store.events)
+        with pytest.raises(BadCredentials, match="Address or password is wrong"):
+            await world.sessions.log_in(NOBODY, email, "wrong", "")
+        await world.accounts.sign_up(NOBODY, email, PASSWORD)
+        await world.accounts.request_reset(NOBODY, email)
+        assert (world.hasher.work - before, len(world.store.events) - events) == (2, 2)
+
+
+async def test_an_unverified_address_does_not_log_in(world: World) -> None:
+    """An account is usable once its address is verified, and its token expires."""
+    await world.accounts.sign_up(NOBODY, ADA, PASSWORD)
+    with pytest.raises(BadCredentials):
+        await world.log_in()
+    world.wait(days=1)
+    for token in (world.mailed(MailKind.VERIFY), "mail_x.made-up"):
+        with pytest.raises(BadToken):
+            await world.accounts.verify_email(NOBODY, token)
+
+
+async def test_a_mail_is_the_same_when_sent_twice(world: World) -> None:
+    """A mail has a stable Message-ID; its token is made from its id and stored nowhere."""
+    await world.accounts.sign_up(NOBODY, ADA, PASSWORD)
+    mail: Mail = next(iter(world.store.mails.values()))
+    once, again = composed(mail, "http://x", KEY), composed(mail, "http://x", KEY)
+    assert once["Message-ID"] == again["Message-ID"] == f"<{mail.mail_id}@tulle.local>"
+    token = mailed_token(KEY, mail.mail_id)
+    assert token in once.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert token not in repr(vars(world.store))
+
+
+def test_what_is_sealed_opens_for_its_purpose_alone() -> None:
+    """Sealed bytes open unchanged with the same key for the same purpose, and otherwise not at all."""
+    sealed = AesBox("key").seal(b"seed", "ada")
+    assert AesBox("key").open(sealed, "ada") == b"seed"
+    for box, text, purpose in (("key", sealed, "bob"), ("other", sealed, "ada"), ("key", sealed[:-1] + b"x", "ada")):
+        with pytest.raises(ValueError, match="cannot be opened"):
+            AesBox(box).open(text, purpose)
