@@ -37,8 +37,6 @@ class Bus:
         self._password = password
         self._client: Client | None = None
         self._changed = asyncio.Condition()
-        self.refusals: list[str] = []
-        """The last things that the broker did not permit."""
 
     async def keep(self) -> None:
         """Connect, and again after each loss, until cancelled."""
@@ -47,7 +45,7 @@ class Bus:
             lost = asyncio.Event()
             try:
                 client = await self._connect(lost)
-            except (OSError, nats.errors.Error) as error:
+            except Exception as error:  # whatever it is, nobody else would try again
                 if not away:
                     log.warning("nats_unreachable", error=str(error) or type(error).__name__)
                 away = True
@@ -94,7 +92,6 @@ class Bus:
         async def told(error: Exception) -> None:
             if "permissions violation" in str(error).lower():
                 log.error("nats_refused", error=str(error))
-                self.refusals = [*self.refusals[-9:], str(error)]
 
         return await connect(self._url, self.user, self._password, closed_cb=closed, error_cb=told)
 
