@@ -77,7 +77,12 @@ def server_config(contract: Contract, passwords: Mapping[str, str], store_dir: s
         users.append({"user": workload, "password": passwords[workload], "permissions": rights})
     # Left out, the server takes what the disk happens to have free, and refuses streams when that is little.
     room = limits.STREAM_BYTES * (len(stream_configs(contract)) + 1)
-    jetstream = {"store_dir": store_dir, "sync_interval": "always", "max_file_store": room, "max_memory_store": 64 * limits.MIB}
+    jetstream = {
+        "store_dir": store_dir,
+        "sync_interval": "always",
+        "max_file_store": room,
+        "max_memory_store": 64 * limits.MIB,
+    }
     return {
         "listen": f"127.0.0.1:{port}",
         "jetstream": jetstream,
