@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.postgres import Database
-from mesh.model import Exhausted, OrganisationId, SessionId, UserId, new_id
+from mesh.model import Exhausted, OrganisationId, SessionId, Unavailable, UserId, new_id
 from services.auth.domain.entities import SESSION_LIFE, Issued, SignedIn
 from services.auth.domain.errors import BadRefreshToken, RefreshTokenReused
 from services.auth.domain.refresh import RefreshToken
@@ -50,7 +50,7 @@ async def refresh(sessions: Sessions, token: str) -> Issued:
     while True:
         try:
             return await sessions.refresh(token)
-        except Exhausted:
+        except (Exhausted, Unavailable):  # no log-out: the client asks again, whatever became of its call
             await asyncio.sleep(0.05)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -89,3 +90,16 @@ async def test_a_log_out_is_seen_at_once(process: Process) -> None:
     ):
         with pytest.raises(Unauthenticated):
             await ended
+
+
+async def test_a_recovery_code_opens_one_of_many(process: Process) -> None:
+    """Of many log-ins at once with one recovery code exactly one is completed."""
+    await verified(process)
+    mine = process.stub((await log_in(process)).tokens.access_token)
+    enrolled = await mine.EnrollTotp(pb.EnrollTotpRequest(password=PASSWORD))
+    code = pyotp.TOTP(enrolled.secret).at(int(time.time()))
+    recovery = (await mine.ConfirmTotp(pb.ConfirmTotpRequest(totp_code=code))).recovery_codes[0]
+    challenges = [(await log_in(process)).challenge.challenge_token for _ in range(5)]
+    requests = [pb.CompleteSecondFactorRequest(challenge_token=one, recovery_code=recovery) for one in challenges]
+    done = await asyncio.gather(*(process.stub().CompleteSecondFactor(one) for one in requests), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in done) == ["BadCode"] * 4 + ["Tokens"]
