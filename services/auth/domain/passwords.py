@@ -32,7 +32,7 @@ def check(password: str, email: str, second_factor: bool, common: Container[str]
     if _guessable(lower, common):
         raise _weak(field, "is one of the first that an attacker tries")
     name = email.partition("@")[0].lower()
-    if len(name) >= 4 and len(lower.replace(name, "")) < needed // 2:
+    if len(name) >= 4 and len(lower.replace(name, "").strip(_AROUND)) < needed // 2:
         raise _weak(field, "is little more than your address")
 
 

@@ -1,114 +1,216 @@
-"""Counting attempts, with Valkey and without."""
+"""How many attempts an account takes, and from where."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from mesh.model import Unavailable
+from services.auth.domain.authentication import code_attempts, password_attempts
+from services.auth.domain.entities import Mail, MailKind
 from services.auth.domain.errors import TooManyAttempts
-from services.auth.throttle import ACCOUNT_FAILURES, FAILURES, FAILURES_WINDOW, Throttle
+from services.auth.throttle import (
+    ACCOUNT_FAILURES,
+    ACCOUNT_WINDOW,
+    FAILURES,
+    FAILURES_WINDOW,
+    LOCAL_COUNTERS,
+    MAILS,
+    MAILS_WINDOW,
+    Throttle,
+)
 
-ADA = "ada@example.com"
+ADA, BOB = password_attempts("ada@example.com"), password_attempts("bob@example.com")
+HOME, CAFE = "192.0.2.1", "192.0.2.2"
 
 
 class FakeCache:
-    """Counters in memory, whose windows never end."""
+    """Counters as infra.cache has them, on a clock that tests set; `gone` as when Valkey is."""
 
-    def __init__(self, gone: bool) -> None:
-        self.counts: dict[str, int] = {}
-        self.gone = gone
+    def __init__(self) -> None:
+        self.now, self.gone = 0.0, False
+        self.values: dict[str, tuple[int, float]] = {}
 
-    async def count(self, key: str, window: float) -> int:
-        self._there()
-        self.counts[key] = self.counts.get(key, 0) + 1
-        return self.counts[key]
-
-    async def counted(self, keys: list[str]) -> list[int]:
-        self._there()
-        return [self.counts.get(key, 0) for key in keys]
-
-    async def left(self, key: str) -> float:
-        self._there()
-        return 60.0
-
-    async def put_new(self, key: str, value: str, ttl: float) -> bool:
-        self._there()
-        self.counts.setdefault(key, int(value))
-        return True
-
-    async def forget(self, *keys: str) -> None:
-        self._there()
-        for key in keys:
-            self.counts.pop(key, None)
-
-    def _there(self) -> None:
-        if self.gone:
-            raise Unavailable
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
+    def clock(self) -> float:
         return self.now
 
+    async def count(self, key: str, window: float) -> int:
+        value, until = self._living(key) or (0, self.now + window)
+        self.values[key] = (value + 1, until)
+        return value + 1
 
-def throttle(gone: bool = False, clock: Clock | None = None) -> Throttle:
-    cache: Any = FakeCache(gone)
-    return Throttle(cache, clock or Clock())
+    async def counted(self, keys: Sequence[str]) -> list[int]:
+        return [(self._living(key) or (0, 0.0))[0] for key in keys]
+
+    async def left(self, key: str) -> float:
+        return (self._living(key) or (0, self.now))[1] - self.now
+
+    async def put_new(self, key: str, value: str, ttl: float) -> bool:
+        self._living(key)
+        return self.values.setdefault(key, (int(value), self.now + ttl)) == (int(value), self.now + ttl)
+
+    async def forget(self, *keys: str) -> None:
+        for key in keys:
+            self.values.pop(key, None)
+
+    def _living(self, key: str) -> tuple[int, float] | None:
+        if self.gone:
+            raise Unavailable
+        found = self.values.get(key)
+        return found if found and found[1] > self.now else None
 
 
-async def attack(throttle: Throttle, address: str, times: int) -> None:
+@pytest.fixture
+def cache() -> FakeCache:
+    return FakeCache()
+
+
+@pytest.fixture
+def throttle(cache: FakeCache) -> Throttle:
+    stand_in: Any = cache
+    return Throttle(stand_in, cache.clock)
+
+
+@pytest.fixture(params=["Valkey", "memory"])
+def anywhere(request: pytest.FixtureRequest, cache: FakeCache, throttle: Throttle) -> Throttle:
+    """A throttle that counts in Valkey, and one whose Valkey is gone."""
+    cache.gone = request.param == "memory"
+    return throttle
+
+
+async def fail(throttle: Throttle, account: str, address: str, times: int) -> None:
     for _ in range(times):
-        await throttle.begin(ADA, address)
+        await throttle.begin(account, address)
 
 
-@pytest.mark.parametrize("gone", [False, True])
-async def test_one_address_is_slowed_down_alone(gone: bool) -> None:
-    """After FAILURES in a row one address waits, while the owner at another address does not."""
-    counting = throttle(gone)
-    await attack(counting, "attacker", FAILURES)
+async def attacked(throttle: Throttle, account: str = ADA) -> None:
+    """As many failures as an account takes, each address doing its share."""
+    for number in range(ACCOUNT_FAILURES // FAILURES):
+        await fail(throttle, account, f"198.51.100.{number}", FAILURES)
+
+
+async def test_an_address_has_so_many_failures(anywhere: Throttle, cache: FakeCache) -> None:
+    """After the last failure that one address may have it waits, is told how long, and then goes on."""
+    await fail(anywhere, ADA, HOME, FAILURES)
     with pytest.raises(TooManyAttempts) as refusal:
-        await counting.begin(ADA, "attacker")
-    assert refusal.value.retry_after
-    await counting.begin(ADA, "home")
-    await counting.begin("bob@example.com", "attacker")
+        await anywhere.begin(ADA, HOME)
+    assert refusal.value.retry_after == FAILURES_WINDOW
+    cache.now += FAILURES_WINDOW
+    await anywhere.begin(ADA, HOME)
 
 
-@pytest.mark.parametrize("gone", [False, True])
-async def test_a_success_forgets_failures(gone: bool) -> None:
-    """Failures count in a row."""
-    counting = throttle(gone)
-    await attack(counting, "home", FAILURES)
-    await counting.succeeded(ADA, "home")
-    await attack(counting, "home", FAILURES)
-
-
-async def test_a_hundred_failures_leave_the_owner_in() -> None:
-    """After a hundred failures from everywhere only addresses that logged in before may try."""
-    counting = throttle()
-    await counting.succeeded(ADA, "home")
-    for n in range(ACCOUNT_FAILURES // FAILURES):
-        await attack(counting, f"attacker {n}", FAILURES)
+async def test_an_attacker_locks_nobody_out(anywhere: Throttle) -> None:
+    """Failures of one address close neither another address nor another account."""
+    await fail(anywhere, ADA, CAFE, FAILURES)
     with pytest.raises(TooManyAttempts):
-        await counting.begin(ADA, "another")
-    await counting.begin(ADA, "home")
+        await anywhere.begin(ADA, CAFE)
+    await anywhere.begin(ADA, HOME)
+    await anywhere.begin(BOB, CAFE)
 
 
-async def test_counters_of_this_process_have_an_end() -> None:
-    """Without Valkey attempts are forgotten after their window too."""
-    clock = Clock()
-    counting = throttle(gone=True, clock=clock)
-    await attack(counting, "home", FAILURES)
-    clock.now = FAILURES_WINDOW
-    await attack(counting, "home", FAILURES)
+async def test_success_forgets_failures(anywhere: Throttle) -> None:
+    """Only failures in a row count."""
+    for _ in range(3):
+        await fail(anywhere, ADA, HOME, FAILURES - 1)
+        await anywhere.succeeded(ADA, HOME)
+    await fail(anywhere, ADA, HOME, FAILURES)
 
 
-async def test_counters_hold_no_address() -> None:
-    """Keys of counters name an account by its hash."""
-    counting = throttle()
-    await counting.begin(ADA, "home")
-    cache: Any = counting._cache
-    assert not any("ada" in key and "@" in key for key in cache.counts)
+async def test_an_account_has_so_many_failures(anywhere: Throttle, cache: FakeCache) -> None:
+    """After ACCOUNT_FAILURES in a row, whatever addresses they came from, strangers wait, for long."""
+    await attacked(anywhere)
+    for _ in range(2):
+        with pytest.raises(TooManyAttempts):
+            await anywhere.begin(ADA, HOME)
+        cache.now += ACCOUNT_WINDOW / 2 - 1
+    cache.now += 2
+    await anywhere.begin(ADA, HOME)
+
+
+async def test_the_owner_comes_in_all_the_same(throttle: Throttle) -> None:
+    """An address that has logged in before passes through an attack, and a log-in there ends it for all."""
+    await throttle.succeeded(ADA, HOME)
+    await attacked(throttle)
+    with pytest.raises(TooManyAttempts):
+        await throttle.begin(ADA, CAFE)
+    await throttle.begin(ADA, HOME)
+    await throttle.succeeded(ADA, HOME)
+    await throttle.begin(ADA, CAFE)
+
+
+async def test_a_known_address_has_its_bound_too(throttle: Throttle) -> None:
+    """Having logged in before does not allow to guess without end."""
+    await throttle.succeeded(ADA, HOME)
+    await fail(throttle, ADA, HOME, FAILURES)
+    with pytest.raises(TooManyAttempts):
+        await throttle.begin(ADA, HOME)
+
+
+async def test_password_and_code_are_counted_apart(throttle: Throttle) -> None:
+    """Who knows the password cannot forget failed codes by showing it again."""
+    code = code_attempts("Ada@Example.com ")
+    for _ in range(FAILURES):
+        await throttle.begin(ADA, HOME)
+        await throttle.succeeded(ADA, HOME)
+        await throttle.begin(code, HOME)
+    with pytest.raises(TooManyAttempts):
+        await throttle.begin(code, HOME)
+
+
+async def test_valkey_may_come_and_go(throttle: Throttle, cache: FakeCache) -> None:
+    """Without Valkey attempts are counted here; nothing fails, and a success is a success."""
+    await throttle.begin(ADA, HOME)
+    cache.gone = True
+    await throttle.begin(ADA, HOME)
+    await throttle.succeeded(ADA, HOME)
+    await fail(throttle, ADA, HOME, FAILURES)
+    with pytest.raises(TooManyAttempts):
+        await throttle.begin(ADA, HOME)
+    cache.gone = False
+    await throttle.begin(ADA, HOME)
+
+
+async def test_local_counters_are_bounded(throttle: Throttle, cache: FakeCache) -> None:
+    """However many addresses an attacker has, memory does not grow."""
+    cache.gone = True
+    for number in range(LOCAL_COUNTERS):
+        await throttle.begin(password_attempts(f"{number}@example.com"), HOME)
+    assert len(throttle._local._counts) == LOCAL_COUNTERS
+
+
+async def test_counters_know_no_address_of_mail(throttle: Throttle, cache: FakeCache) -> None:
+    """What is stored names accounts by a hash."""
+    await throttle.begin(ADA, HOME)
+    await throttle.mailed(mail(MailKind.RESET))
+    assert cache.values
+    assert not [key for key in cache.values if "ada" in key or "example" in key]
+
+
+def mail(kind: MailKind, email: str = "ada@example.com") -> Mail:
+    return Mail(mail_id="mail_1", kind=kind, email=email, create_time=datetime.now(UTC))
+
+
+async def test_a_box_is_not_flooded(throttle: Throttle, cache: FakeCache) -> None:
+    """Of mails that anybody can ask for an address gets so many of a kind; others get theirs."""
+    for _ in range(MAILS):
+        assert await throttle.may_mail(mail(MailKind.RESET))
+        await throttle.mailed(mail(MailKind.RESET))
+    assert not await throttle.may_mail(mail(MailKind.RESET, "ADA@example.com"))
+    assert await throttle.may_mail(mail(MailKind.VERIFY))
+    assert await throttle.may_mail(mail(MailKind.RESET, "bob@example.com"))
+    cache.now += MAILS_WINDOW
+    assert await throttle.may_mail(mail(MailKind.RESET))
+
+
+async def test_owners_are_always_told(throttle: Throttle, cache: FakeCache) -> None:
+    """What happened to an account is told however often it happens, and everything is when Valkey is gone."""
+    notices = (MailKind.PASSWORD_CHANGED, MailKind.TOTP_ENABLED, MailKind.TOTP_DISABLED)
+    for kind, _ in itertools.product(notices, range(MAILS + 1)):
+        await throttle.mailed(mail(kind))
+    assert all([await throttle.may_mail(mail(kind)) for kind in notices])
+    cache.gone = True
+    assert await throttle.may_mail(mail(MailKind.RESET))
