@@ -24,6 +24,8 @@ from infra.settings import inherited_environment
 PATIENCE = 60.0
 """Seconds that a process may take to become ready; then the start has failed."""
 POLL = 0.03
+CANCEL_AGAIN = 0.5
+"""Seconds between two requests to a task to end."""
 STOP_PATIENCE = 15.0
 """Seconds between asking a process to stop and ending it."""
 BACK_OFF, LONGEST_BACK_OFF = 0.2, 10.0
@@ -141,10 +143,10 @@ class Supervisor:
             await asyncio.gather(*(self._finish(running) for running in group))
 
     async def _finish(self, running: Running) -> None:
-        if running.task is not None:
+        while running.task is not None and not running.task.done():
+            # More than once: clients of boxes have been seen to lose a cancellation.
             running.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running.task
+            await asyncio.wait({running.task}, timeout=CANCEL_AGAIN)
         await self._end(running)
         self._set(running, STOPPED)
 
