@@ -62,6 +62,11 @@ class Call(NamedTuple):
         """Who calls, as the domain knows it."""
         return Caller(self.peer.workload, self.user, self.request_id, self.traceparent, self.peer.address)
 
+    def for_user(self, user: User, expires: float) -> Call:
+        """The same call, made for `user`, whose token runs out at `expires`."""
+        method, peer, deadline, request_id, traceparent, metadata, token, _, _, send = self
+        return Call(method, peer, deadline, request_id, traceparent, metadata, token, user, expires, send)
+
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
         return self.deadline - time.monotonic()

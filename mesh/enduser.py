@@ -41,7 +41,7 @@ class EndUser:
         user, expires = await self._tokens.verify(call.token)
         if call.method.fresh:
             user = await self._sessions.check(user)
-        call = call._replace(user=user, expires=expires)
+        call = call.for_user(user, expires)
         current.set(call)
         return call
 
