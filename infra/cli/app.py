@@ -35,11 +35,13 @@ def told() -> Iterator[None]:
     try:
         yield
     except (Unusable, NotRunning, MigrationFailed, Error) as error:
-        err.print(f"[red]✗[/red] {error}")
+        err.print(f"[red]✗[/red] {error}", soft_wrap=True)
         sys.exit(1)
     except ValidationError as error:
         for problem in error.errors():
-            err.print(f"[red]✗[/red] TULLE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}")
+            err.print(
+                f"[red]✗[/red] TULLE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", soft_wrap=True
+            )
         sys.exit(1)
 
 

@@ -105,9 +105,9 @@ def _progress(processes: Iterable[Mapping[str, Any]]) -> Table:
 
 def _welcome(layout: Layout) -> None:
     told = control.told(layout)
-    out.print(_table(told["processes"]))
+    out.print(_table(layout, told["processes"]))
     url = layout.public_url
-    out.print(f"Ready in {told['startup_seconds']} s. A first request:\n")
+    out.print(f"Sockets are in {layout.run}. Ready in {told['startup_seconds']} s. A first request:\n", soft_wrap=True)
     out.print(
         f"  curl -s {url}/v1/auth:signUp -H 'content-type: application/json' \\\n"
         '    -d \'{"email": "ana@example.com", "password": "correct horse battery"}\'',
@@ -116,20 +116,21 @@ def _welcome(layout: Layout) -> None:
     out.print("\nThe mail it sends: ./tulle mail. More: ./tulle status, ./tulle logs, README.md.")
 
 
-def _table(processes: Iterable[Mapping[str, Any]]) -> Table:
+def _table(layout: Layout, processes: Iterable[Mapping[str, Any]]) -> Table:
+    processes = list(processes)
+    restarted = any(process["restarts"] for process in processes)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("name", "state", "pid", "memory", "restarts", "address"):
+    for column in ("name", "state", "pid", "memory", *(("restarts",) if restarted else ()), "address"):
         table.add_column(column, overflow="fold")
     for process in processes:
-        state = process["state"]
-        memory = process.get("memory_mb") or control.memory(process["pid"])
+        state, memory = process["state"], process.get("memory_mb") or control.memory(process["pid"])
         table.add_row(
             process["name"],
             f"[{COLOURS.get(state, 'cyan')}]{state}[/]",
             str(process["pid"] or ""),
             f"{memory:.0f} MB" if memory else "",
-            str(process["restarts"] or ""),
-            process["address"],
+            *((str(process["restarts"] or ""),) if restarted else ()),
+            process["address"].removeprefix(f"{layout.run}/"),
         )
     return table
 
@@ -144,15 +145,18 @@ def down() -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show what runs where: state, PID, memory (PSS), restarts, address."""
-    told = control.state(stack())
+    layout = stack()
+    told = control.state(layout)
     if as_json:
         print_json(told)
         return
-    out.print(_table(told["processes"]))
-    out.print(f"Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all.")
+    out.print(_table(layout, told["processes"]))
+    out.print(
+        f"Sockets are in {layout.run}. Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all."
+    )
     for process in told["processes"]:
         if process["problem"]:
-            out.print(f"{process['name']}: {process['problem']}")
+            out.print(f"{process['name']}: {process['problem']}", soft_wrap=True)
 
 
 @app.command()

@@ -43,6 +43,7 @@ async def run(stack: Layout, changed: Callable[[Supervisor], None], ready: Calla
         starting.result()
         ready(supervisor)
         await _serve(stack, supervisor, authority, stopping)
+        _forget_sockets(stack)
 
 
 async def _serve(stack: Layout, supervisor: Supervisor, authority: ca.Authority, stopping: asyncio.Event) -> None:
@@ -78,8 +79,13 @@ def _renew_proofs(stack: Layout) -> None:
 def reset(stack: Layout) -> None:
     """Forget everything: data, certificates, secrets, logs. Raises: Unusable while the stack runs."""
     with control.lock(stack):
-        for folder in (stack.data, stack.run, stack.postgres_socket):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(stack.data, ignore_errors=True)
+        _forget_sockets(stack)
+
+
+def _forget_sockets(stack: Layout) -> None:
+    for folder in (stack.run, stack.postgres_socket):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def _gateway(layout: Layout, served: list[Workload]) -> Unit:
         topology.WORKLOAD["gateway"].what,
         lambda: envoys.command("gateway", layout.addresses),
         lambda: envoy_ready(admin),
-        f"http://127.0.0.1:{settings.http_port}  https://127.0.0.1:{settings.https_port}",
+        f"http://127.0.0.1:{settings.http_port} and :{settings.https_port} (TLS)",
         # The key set is fetched once at the start: auth answers by then.
         after=tuple(name for workload in served for name in (workload.name, sidecar_name(workload.name))),
         prepare=prepare,
