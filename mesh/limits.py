@@ -8,6 +8,7 @@ from infra.limits import MIB, limit
 CONCURRENT_CALLS = limit(
     "CONCURRENT_CALLS", 512, "calls", "At once in a process; the next is refused with a time to come again, not queued."
 )
+DEADLINE_TICK = limit("DEADLINE_TICK", 0.01, "s", "How late a call may be ended; a tenth of the sidecar's own margin.")
 OVERLOAD_PAUSE = limit("OVERLOAD_PAUSE", 1.0, "s", "When to come again, told to whom a full process refuses.")
 MESSAGE_BYTES = limit("MESSAGE_BYTES", 4 * MIB, "bytes", "One message, either way: the gateway's longest answer.")
 REQUEST_ID_LONGEST = limit(

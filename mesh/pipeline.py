@@ -11,11 +11,12 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from mesh import deadline, errors, identity, messages, policy, trace, validation
+from mesh import errors, identity, messages, policy, trace, validation
 from mesh.app import App
 from mesh.call import Call, Incoming, Proceed, Step, current
 from mesh.capacity import Capacity
 from mesh.contract import Method
+from mesh.deadline import Deadlines
 from mesh.enduser import EndUser
 from mesh.idempotency import Once
 from mesh.limits import REQUEST_ID_LONGEST
@@ -34,7 +35,7 @@ class Pipeline:
             telemetry.observed,
             errors.mapped,
             Capacity().bounded,
-            deadline.bounded,
+            Deadlines().bounded,
             identity.known,
             policy.caller,
             EndUser(app.tokens, app.sessions).authenticated,

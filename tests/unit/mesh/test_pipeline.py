@@ -28,7 +28,7 @@ def test_the_order_is_the_policy() -> None:
         "Telemetry.observed",
         "mapped",
         "Capacity.bounded",
-        "bounded",
+        "Deadlines.bounded",
         "known",
         "caller",
         "EndUser.authenticated",

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mesh import deadline, identity, limits, messages, policy, validation
+from mesh import identity, limits, messages, policy, validation
 from mesh.call import Call, Peer, Step
 from mesh.capacity import Capacity
+from mesh.deadline import Deadlines
 from mesh.model import (
     DeadlineExceeded,
     Denied,
@@ -49,7 +50,7 @@ async def through(step: Step, made: Call, request: Any = b"", after: Any = None)
 async def test_a_call_ends_at_its_deadline() -> None:
     """What takes longer than the call may is cancelled, and the caller is told."""
     with pytest.raises(DeadlineExceeded):
-        await through(deadline.bounded, call(seconds=0.02), after=lambda: asyncio.sleep(5))
+        await through(Deadlines().bounded, call(seconds=0.02), after=lambda: asyncio.sleep(5))
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
@@ -58,12 +59,12 @@ async def test_a_call_ends_at_its_deadline() -> None:
 async def test_a_call_without_time_does_not_begin() -> None:
     """A deadline that has passed is refused before anything is done."""
     with pytest.raises(DeadlineExceeded):
-        await through(deadline.bounded, call(seconds=-1), after=pytest.fail)
+        await through(Deadlines().bounded, call(seconds=-1), after=pytest.fail)
 
 
 async def test_a_cancelled_call_is_cancelled() -> None:
     """A caller that goes away is no deadline that has passed."""
-    running = asyncio.ensure_future(through(deadline.bounded, call(), after=lambda: asyncio.sleep(5)))
+    running = asyncio.ensure_future(through(Deadlines().bounded, call(), after=lambda: asyncio.sleep(5)))
     await asyncio.sleep(0.01)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -78,7 +79,7 @@ async def test_a_timeout_of_the_handlers_own_is_not_the_deadline() -> None:
             await asyncio.sleep(1)
 
     with pytest.raises(TimeoutError):
-        await through(deadline.bounded, call(), after=late)
+        await through(Deadlines().bounded, call(), after=late)
 
 
 async def test_a_handler_that_ends_in_spite_of_its_deadline_leaves_a_clean_task() -> None:
@@ -90,7 +91,7 @@ async def test_a_handler_that_ends_in_spite_of_its_deadline_leaves_a_clean_task(
         except asyncio.CancelledError:
             return
 
-    await through(deadline.bounded, call(seconds=0.01), after=stubborn)
+    await through(Deadlines().bounded, call(seconds=0.01), after=stubborn)
     await asyncio.sleep(0)
 
 
