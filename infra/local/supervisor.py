@@ -46,6 +46,10 @@ WAITING, PREPARING, STARTING, READY, RESTARTING, FAILED, STOPPED = (
 )
 
 
+class NotReady(Exception):
+    """A process runs and does not become ready; the message says what keeps it."""
+
+
 @dataclass
 class Status:
     """What is known of one process."""
@@ -167,6 +171,10 @@ class Supervisor:
                 await self._run(running)
             except Unusable as error:
                 return self._fail(running, str(error))
+            except NotReady as error:
+                if self.startup is None:
+                    return self._fail(running, str(error))
+                running.status.problem = str(error)
             except Exception as error:
                 running.status.problem = str(error) or repr(error)
             if self.startup is None and running.status.restarts >= 2:
@@ -179,7 +187,7 @@ class Supervisor:
             pause = min(pause * 2, LONGEST_BACK_OFF)
 
     async def _run(self, running: Running) -> None:
-        """One life of the unit. Raises: TimeoutError if it does not become ready; whatever its preparation raises."""
+        """One life of the unit. Raises: NotReady; whatever its preparation raises."""
         unit = running.unit
         self._set(running, PREPARING)
         await unit.prepare()
@@ -196,7 +204,12 @@ class Supervisor:
             )
         self._set(running, STARTING, running.process.pid)
         ended = asyncio.create_task(running.process.wait())
-        if await _becomes_ready(unit, ended):
+        try:
+            became_ready = await _becomes_ready(unit, ended)
+        except NotReady:
+            await self._end(running)
+            raise
+        if became_ready:
             running.status.seconds = round(time.monotonic() - began, 2)
             running.status.problem = ""
             self._set(running, READY, running.process.pid)
@@ -249,7 +262,7 @@ async def _becomes_ready(unit: Unit, ended: asyncio.Task[int]) -> bool:
         except Exception as error:
             problem = error
         if time.monotonic() > until:
-            raise TimeoutError(f"not ready after {PATIENCE:g} s: {problem}")
+            raise NotReady(f"{unit.name} is not ready after {PATIENCE:g} s: {problem!r}; see ./tulle logs {unit.name}.")
         await asyncio.sleep(POLL)
     return False
 
