@@ -1,0 +1,165 @@
+"""./tulle runs the platform: what goes wrong says so in a sentence, and nothing is left half-started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.local import control
+from infra.settings import development_environment
+from tests.e2e.people import eventually
+from tests.e2e.stacks import Stack
+from tests.servers import free_port
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def tulle(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb as a person would."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.cli", *words],
+        cwd=ROOT,
+        env=development_environment() | settings | {"COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def settings_of(stack: Stack) -> dict[str, str]:
+    """The variables that name a stack."""
+    settings = stack.layout.settings
+    return {
+        "TULLE_DATA_DIR": str(settings.data_dir),
+        "TULLE_HTTP_PORT": str(settings.http_port),
+        "TULLE_HTTPS_PORT": str(settings.https_port),
+    }
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> dict[str, str]:
+    """Settings of a stack that does not run."""
+    ports = {"TULLE_HTTP_PORT": str(free_port()), "TULLE_HTTPS_PORT": str(free_port())}
+    return {"TULLE_DATA_DIR": str(tmp_path / "data"), **ports}
+
+
+@contextlib.contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Another program on a port."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        yield
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with status 1 and one sentence that has these words."""
+    assert done.returncode == 1, done.stdout
+    assert done.stdout == ""
+    assert done.stderr.startswith("✗ ")
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_a_second_start_is_refused(stack: Stack) -> None:
+    """One data folder has one stack; who starts a second is told what to do."""
+    refused(tulle(settings_of(stack), "up", "-d"), "runs here already", "./tulle down")
+
+
+def test_data_of_a_running_stack_stay(stack: Stack) -> None:
+    """A stack that runs is not forgotten."""
+    refused(tulle(settings_of(stack), "reset", "--yes"), "runs here already")
+
+
+def test_a_port_in_use_is_named(elsewhere: dict[str, str]) -> None:
+    """A port that another program has is named with the setting that changes it, and nothing runs."""
+    with taken(int(elsewhere["TULLE_HTTPS_PORT"])):
+        refused(tulle(elsewhere, "up", "-d"), elsewhere["TULLE_HTTPS_PORT"], "TULLE_HTTPS_PORT=")
+    refused(tulle(elsewhere, "status"), "No stack runs here", "./tulle up")
+
+
+def test_a_folder_that_cannot_be_written_is_named(elsewhere: dict[str, str], tmp_path: Path) -> None:
+    """A data folder that cannot be made is named with the setting that changes it."""
+    (tmp_path / "file").touch()
+    refused(tulle(elsewhere | {"TULLE_DATA_DIR": str(tmp_path / "file" / "data")}, "up", "-d"), "TULLE_DATA_DIR")
+
+
+def test_a_setting_that_makes_no_sense_is_named(elsewhere: dict[str, str]) -> None:
+    """A bad value is refused by the name of its setting."""
+    refused(tulle(elsewhere | {"TULLE_HTTP_PORT": "many"}, "up", "-d"), "TULLE_HTTP_PORT")
+
+
+def test_data_of_another_version_stay_untouched(elsewhere: dict[str, str]) -> None:
+    """Data that another PostgreSQL made are refused with both versions, and everything that had started stops."""
+    data = Path(elsewhere["TULLE_DATA_DIR"])
+    (data / "postgres").mkdir(parents=True)
+    (data / "postgres" / "PG_VERSION").write_text("15\n")
+    refused(tulle(elsewhere, "up", "-d"), "PostgreSQL 15", "this is 18", "./tulle reset")
+    assert [process["state"] for process in json.loads((data / "state.json").read_text())["processes"]].count(
+        "ready"
+    ) == 0
+    assert (data / "postgres" / "PG_VERSION").read_text() == "15\n"
+
+
+def test_status_is_for_programs_too(stack: Stack) -> None:
+    """`status --json` has start-up time and each process's state, PID, memory and address."""
+    told = json.loads(tulle(settings_of(stack), "status", "--json").stdout)
+    assert told["startup_seconds"] > 0
+    assert told["memory_mb"] < 700
+    for process in told["processes"]:
+        assert process["state"] == "ready"
+        assert psutil.pid_exists(process["pid"])
+        assert process["memory_mb"] > 1
+        assert process["address"]
+
+
+def test_a_process_is_restarted_on_request(stack: Stack) -> None:
+    """`restart NAME` comes back when the process is ready again, as another one."""
+    before = stack.process("users")["pid"]
+    assert tulle(settings_of(stack), "restart", "users").returncode == 0
+    assert stack.process("users")["pid"] != before
+    refused(tulle(settings_of(stack), "restart", "nobody"), "no process nobody", "./tulle status")
+
+
+async def test_whatever_dies_comes_back(own_stack: Stack) -> None:
+    """Each process that is killed is started again, and status says how often."""
+    names = [process["name"] for process in control.told(own_stack.layout)["processes"]]
+    for name in names:
+        own_stack.kill(name)
+    await eventually(lambda: _restarted(own_stack, names))
+    await own_stack.ready()
+    person = await own_stack.person().arrive()
+    answer = await person.rest.get("/v1/users/me", headers=person.bearer)
+    await person.rest.aclose()
+    assert answer.status_code == 200
+
+
+async def _restarted(stack: Stack, names: list[str]) -> bool:
+    return all(stack.process(name)["restarts"] >= 1 for name in names)
+
+
+async def test_nothing_outlives_the_supervisor(own_stack: Stack) -> None:
+    """A stack whose supervisor is killed leaves nothing running, and the next start finds its data."""
+    person = await own_stack.person().arrive()
+    await person.rest.aclose()
+    told = control.told(own_stack.layout)
+    pids = [process["pid"] for process in told["processes"]]
+    os.kill(told["pid"], signal.SIGKILL)
+    await eventually(lambda: _gone(pids))
+    own_stack.start()
+    assert len(await own_stack.profiles([person.user_id])) == 1
+
+
+async def _gone(pids: list[int]) -> bool:
+    return not any(psutil.pid_exists(pid) for pid in pids)
