@@ -100,5 +100,4 @@ def _request_id(given: str) -> str:
 def _token(metadata: Mapping[str, str]) -> str:
     """The end user's token; what is no bearer token is kept whole, to be refused as a bad one."""
     header = metadata.get("authorization", "")
-    scheme, _, token = header.partition(" ")
-    return (token.strip() if scheme.lower() == "bearer" else "") or header
+    return (header[7:].strip() if header[:7].lower() == "bearer " else "") or header

@@ -14,11 +14,17 @@ def valid(traceparent: str) -> bool:
 
 
 def child(traceparent: str, ratio: float) -> str:
-    """The trace context of a new span under `traceparent`, or of a new trace of which `ratio` are sampled."""
-    span = f"{random.getrandbits(64) | 1:016x}"
-    if _well_formed(traceparent):
-        return f"{traceparent[:36]}{span}{traceparent[52:]}"
-    return f"00-{random.getrandbits(128) | 1:032x}-{span}-{'01' if random.random() < ratio else '00'}"
+    """The trace context of a new span under `traceparent`, or of a new trace of which `ratio` are sampled.
+
+    A trace that nobody records is passed on as it is.
+    """
+    if not _well_formed(traceparent):
+        return f"00-{random.getrandbits(128) | 1:032x}-{_span()}-{'01' if random.random() < ratio else '00'}"
+    return f"{traceparent[:36]}{_span()}{traceparent[52:]}" if sampled(traceparent) else traceparent
+
+
+def _span() -> str:
+    return f"{random.getrandbits(64) | 1:016x}"
 
 
 def sampled(traceparent: str) -> bool:

@@ -155,10 +155,15 @@ def test_a_reader_that_stops_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_traces(traceparent: str, good: bool) -> None:
-    """A valid trace is continued with its flags; anything else begins a new one."""
+    """A valid trace is continued with its flags and a span of our own; anything else begins a new one."""
     new = child(traceparent, 0.0)
     assert valid(traceparent) is good
     assert valid(new)
     assert (trace_id(new) == trace_id(traceparent)) is good
     assert sampled(new) is good
     assert span_id(new) not in {"", span_id(traceparent)}
+
+
+def test_a_trace_that_is_not_recorded_is_passed_on() -> None:
+    """Where no span is told, there is none to be named."""
+    assert child(f"{TRACE}00", 1.0) == f"{TRACE}00"
