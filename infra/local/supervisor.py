@@ -262,7 +262,8 @@ async def _becomes_ready(unit: Unit, ended: asyncio.Task[int]) -> bool:
         except Exception as error:
             problem = error
         if time.monotonic() > until:
-            raise NotReady(f"{unit.name} is not ready after {PATIENCE:g} s ({problem or repr(problem)}); see ./tulle logs {unit.name}.")
+            why = str(problem) or repr(problem)
+            raise NotReady(f"{unit.name} is not ready after {PATIENCE:g} s ({why}); see ./tulle logs {unit.name}.")
         await asyncio.sleep(POLL)
     return False
 
