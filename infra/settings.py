@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ServiceSettings(BaseSettings):
@@ -61,9 +65,9 @@ class StackSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TULLE_", frozen=True)
 
-    http_port: int = 8080
+    http_port: Port = 8080
     """The gateway's plain port, on loopback."""
-    https_port: int = 8443
+    https_port: Port = 8443
     """The gateway's TLS port, on loopback."""
     data_dir: Path = Path(__file__).parent.parent / ".tulle"
     """Everything that the stack writes, but for its sockets."""
@@ -75,7 +79,7 @@ class StackSettings(BaseSettings):
 
 def inherited_environment() -> dict[str, str]:
     """What the stack's processes get of its own environment: no settings, no secrets."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 

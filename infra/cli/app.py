@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -35,19 +35,20 @@ def told() -> Iterator[None]:
     try:
         yield
     except (Unusable, NotRunning, MigrationFailed, Error) as error:
-        err.print(f"[red]✗[/red] {error}", soft_wrap=True)
-        sys.exit(1)
+        _refuse(str(error))
     except ValidationError as error:
-        for problem in error.errors():
-            err.print(
-                f"[red]✗[/red] TULLE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", soft_wrap=True
-            )
-        sys.exit(1)
+        _refuse("; ".join(f"TULLE_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()))
 
 
-def stack(starting: bool = False) -> Layout:
+def _refuse(why: str) -> NoReturn:
+    err.print("[red]✗[/red]", end=" ")
+    err.print(why, markup=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def stack() -> Layout:
     """The stack that the settings name. Raises: Unusable."""
-    return layout(StackSettings(), starting)
+    return layout(StackSettings())
 
 
 def print_json(value: Any) -> None:

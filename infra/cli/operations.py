@@ -15,10 +15,8 @@ import typer
 
 from infra.cli.app import app, err, out, print_json, stack
 from infra.local.layout import Unusable
+from infra.local.limits import MAIL_WITHIN
 from infra.local.operator import calling
-
-MAIL_PATIENCE = 10.0
-"""Seconds; a mail goes out some 50 ms after the call that asks for it."""
 
 admin = typer.Typer(no_args_is_help=True, help="What only an operator may do, through the mesh.")
 app.add_typer(admin, name="admin")
@@ -50,12 +48,10 @@ def totp(secret: Annotated[str, typer.Argument(help="From EnrollTotp.")]) -> Non
 
 
 def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
-    until = time.monotonic() + MAIL_PATIENCE
+    until = time.monotonic() + MAIL_WITHIN
     while not (caught := _caught(folder, to)):
         if time.monotonic() > until:
-            raise Unusable(
-                f"No mail{f' to {to}' if to else ''} came within {MAIL_PATIENCE:g} s; see ./tulle logs auth."
-            )
+            raise Unusable(f"No mail{f' to {to}' if to else ''} came within {MAIL_WITHIN:g} s; see ./tulle logs auth.")
         time.sleep(0.1)
     return caught
 

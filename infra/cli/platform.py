@@ -6,11 +6,10 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from pathlib import Path
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -21,12 +20,14 @@ from infra.cli.app import app, err, out, print_json, stack
 from infra.local import control
 from infra.local import stack as local
 from infra.local.layout import Layout, Unusable
+from infra.local.limits import STACK_WITHIN
+from infra.local.logs import Log, merged
+from infra.local.logs import follow as following
 from infra.local.supervisor import READY, Supervisor
 from infra.settings import inherited_environment, own_settings
 
 COLOURS = {"ready": "green", "failed": "red", "restarting": "yellow", "stopped": "dim"}
 Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
-START_PATIENCE = 120.0
 
 
 @app.command()
@@ -35,16 +36,16 @@ def up(detached: Annotated[bool, typer.Option("-d", "--detach", help="Return whe
     if detached:
         _up_behind(stack())
     else:
-        _up_in_front(stack(starting=True))
+        _up_in_front(stack())
 
 
 def _up_in_front(layout: Layout) -> None:
     with ExitStack() as display:
-        live = display.enter_context(Live(console=err, transient=True, refresh_per_second=10))
+        progress = display.enter_context(Progress())
 
         def changed(supervisor: Supervisor) -> None:
             if supervisor.startup is None:
-                live.update(_progress(map(asdict, supervisor.statuses)))
+                progress.show([asdict(status) for status in supervisor.statuses])
 
         def ready(supervisor: Supervisor) -> None:
             display.close()
@@ -67,31 +68,52 @@ def _up_behind(layout: Layout) -> None:
             start_new_session=True,
             env=inherited_environment() | own_settings(),
         )
-    began = time.time()
-    with Live(console=err, transient=True, refresh_per_second=10) as live:
-        while not _started(layout, began):
+    until = time.monotonic() + STACK_WITHIN
+    with Progress() as progress:
+        while not (told := _told(layout, process.pid)).get("startup_seconds"):
             if process.poll() is not None:
-                live.stop()
                 raise Unusable(log.read_text().strip() or f"The stack ended at once; see {log}.")
-            if time.time() - began > START_PATIENCE:
-                raise Unusable(
-                    f"The stack is not ready after {START_PATIENCE:g} s; see ./tulle status and ./tulle logs."
-                )
-            live.update(_progress(_known(layout, began).get("processes", [])))
+            if time.monotonic() > until:
+                raise Unusable(f"The stack is not ready after {STACK_WITHIN:g} s; see ./tulle status and ./tulle logs.")
+            progress.show(told.get("processes", []))
             time.sleep(0.1)
     _welcome(layout)
 
 
-def _known(layout: Layout, began: float) -> Mapping[str, Any]:
+def _told(layout: Layout, pid: int) -> Mapping[str, Any]:
+    """What the stack with this process says of itself; nothing before it does."""
     try:
         told = control.told(layout)
     except (OSError, ValueError):
         return {}
-    return told if told["began"] >= began - 1 else {}
+    return told if told["pid"] == pid else {}
 
 
-def _started(layout: Layout, began: float) -> bool:
-    return _known(layout, began).get("startup_seconds") is not None
+class Progress:
+    """Shows how a start goes: a table that changes on a terminal, a line for each process elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=err, transient=True, refresh_per_second=10) if err.is_terminal else None
+        self._told: set[str] = set()
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, processes: Sequence[Mapping[str, Any]]) -> None:
+        """Show these states."""
+        if self._live:
+            self._live.update(_progress(processes))
+            return
+        for process in processes:
+            if process["state"] == READY and process["name"] not in self._told:
+                self._told.add(process["name"])
+                err.print(f"✓ {process['name']} ready in {process['seconds']} s")
 
 
 def _progress(processes: Iterable[Mapping[str, Any]]) -> Table:
@@ -105,24 +127,24 @@ def _progress(processes: Iterable[Mapping[str, Any]]) -> Table:
 
 def _welcome(layout: Layout) -> None:
     told = control.told(layout)
-    out.print(_table(layout, told["processes"]))
-    url = layout.public_url
-    out.print(f"Sockets are in {layout.run}. Ready in {told['startup_seconds']} s. A first request:\n", soft_wrap=True)
+    out.print(_table(told))
     out.print(
-        f"  curl -s {url}/v1/auth:signUp -H 'content-type: application/json' \\\n"
+        f"Ready in {told['startup_seconds']} s; sockets are in {told['run_dir']}. A first request:\n", soft_wrap=True
+    )
+    out.print(
+        f"  curl -s {told['url']}/v1/auth:signUp -H 'content-type: application/json' \\\n"
         '    -d \'{"email": "ana@example.com", "password": "correct horse battery"}\'',
         soft_wrap=True,
     )
     out.print("\nThe mail it sends: ./tulle mail. More: ./tulle status, ./tulle logs, README.md.")
 
 
-def _table(layout: Layout, processes: Iterable[Mapping[str, Any]]) -> Table:
-    processes = list(processes)
-    restarted = any(process["restarts"] for process in processes)
+def _table(told: Mapping[str, Any]) -> Table:
+    restarted = any(process["restarts"] for process in told["processes"])
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("name", "state", "pid", "memory", *(("restarts",) if restarted else ()), "address"):
         table.add_column(column, overflow="fold")
-    for process in processes:
+    for process in told["processes"]:
         state, memory = process["state"], process.get("memory_mb") or control.memory(process["pid"])
         table.add_row(
             process["name"],
@@ -130,14 +152,14 @@ def _table(layout: Layout, processes: Iterable[Mapping[str, Any]]) -> Table:
             str(process["pid"] or ""),
             f"{memory:.0f} MB" if memory else "",
             *((str(process["restarts"] or ""),) if restarted else ()),
-            process["address"].removeprefix(f"{layout.run}/"),
+            process["address"].removeprefix(f"{told['run_dir']}/"),
         )
     return table
 
 
 @app.command()
 def down() -> None:
-    """Stop the platform that runs in the background; its data stay."""
+    """Stop the platform, wherever it was started; its data stay."""
     control.stop(stack())
     err.print("Stopped.")
 
@@ -145,18 +167,18 @@ def down() -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show what runs where: state, PID, memory (PSS), restarts, address."""
-    layout = stack()
-    told = control.state(layout)
+    told = control.state(stack())
     if as_json:
         print_json(told)
         return
-    out.print(_table(layout, told["processes"]))
+    out.print(_table(told))
     out.print(
-        f"Sockets are in {layout.run}. Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all."
+        f"Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all; sockets are in {told['run_dir']}.",
+        soft_wrap=True,
     )
     for process in told["processes"]:
         if process["problem"]:
-            out.print(f"{process['name']}: {process['problem']}", soft_wrap=True)
+            out.print(f"{process['name']}: {process['problem']}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -182,42 +204,13 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Wait for more.")] = False,
     lines: Annotated[int, typer.Option("-n", help="Lines of each log to begin with.")] = 50,
 ) -> None:
-    """Print what the processes have logged."""
-    folder = stack().folder("logs")
-    files = sorted(folder.glob("*.log")) if name is None else [folder / f"{name}.log"]
-    if not all(file.exists() for file in files):
-        raise Unusable(
-            f"There is no log of {name}; there are {', '.join(p.stem for p in sorted(folder.glob('*.log')))}."
-        )
-    width = max((len(file.stem) for file in files), default=0)
-    positions = {file: _print_tail(file, lines, width) for file in files}
-    while follow:
-        for file, position in positions.items():
-            positions[file] = _print_from(file, position, width)
-        time.sleep(0.2)
-
-
-def _print_tail(file: Path, lines: int, width: int) -> int:
-    with file.open(errors="replace") as log:
-        for line in deque(log, maxlen=lines):
-            _print_line(file, line, width)
-        return log.tell()
-
-
-def _print_from(file: Path, position: int, width: int) -> int:
-    if file.stat().st_size < position:  # it was cut
-        position = 0
-    with file.open(errors="replace") as log:
-        log.seek(position)
-        for line in _whole(log.read()):
-            _print_line(file, line, width)
-            position += len(line.encode())
-    return position
-
-
-def _whole(text: str) -> Iterator[str]:
-    return (line for line in text.splitlines(keepends=True) if line.endswith("\n"))
-
-
-def _print_line(file: Path, line: str, width: int) -> None:
-    print(f"{file.stem:<{width}}  {line}", end="" if line.endswith("\n") else "\n", flush=True)
+    """Print what the processes have logged, in the order in which it happened."""
+    files = sorted(stack().folder("logs").glob("*.log"))
+    chosen = [Log(file) for file in files if name in (None, file.stem)]
+    if name is not None and not chosen:
+        raise Unusable(f"There is no log of {name}; there are {', '.join(file.stem for file in files)}.")
+    width = max((len(log.name) for log in chosen), default=0)
+    before = merged([log.tail(lines) for log in chosen])
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        for line in chain(before, following(chosen) if follow else ()):
+            print(f"{line.name:<{width}}  {line.text}", flush=True)

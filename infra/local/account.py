@@ -47,10 +47,10 @@ def prefix(uid: int, *paths: Path) -> list[str]:
 def give(path: Path, uid: int) -> None:
     """Make `uid` the owner of a file, or of a folder and all that is in it; nothing if we are not root."""
     if needed():
-        os.chown(path, uid, uid)
+        os.chown(path, uid, uid, follow_symlinks=False)
         for folder, _, files in os.walk(path):
             for name in (".", *files):
-                os.chown(Path(folder, name), uid, uid)
+                os.chown(Path(folder, name), uid, uid, follow_symlinks=False)
 
 
 def _open_to_others(path: Path) -> bool:

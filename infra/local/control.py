@@ -16,13 +16,7 @@ from typing import Any, TextIO
 import psutil
 
 from infra.local.layout import Layout, Unusable
-
-STOP_PATIENCE = 60.0
-"""Seconds that `down` waits for everything to stop."""
-
-
-LEFTOVERS_PATIENCE = 10.0
-"""Seconds that what a killed stack has left gets to end."""
+from infra.local.limits import DOWN_WITHIN, LEFT_WITHIN
 
 
 class NotRunning(Exception):
@@ -33,23 +27,31 @@ class NotRunning(Exception):
 def lock(layout: Layout) -> Iterator[TextIO]:
     """Be the only stack in this data folder. Raises: Unusable if there is one already."""
     with (layout.data / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not any(_taken(file) for _ in range(_TRIES)):
             raise Unusable(
                 "A stack runs here already: ./tulle status shows it, ./tulle down stops it. For a second one, clone "
                 "again or set TULLE_DATA_DIR, TULLE_HTTP_PORT and TULLE_HTTPS_PORT."
-            ) from error
+            )
         yield file
+
+
+_TRIES = 5
+"""Whoever asks whether a stack runs holds the lock for a moment."""
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        time.sleep(0.02)
+        return False
+    return True
 
 
 def running(layout: Layout) -> bool:
     """Whether a stack runs in this data folder."""
-    try:
-        with lock(layout):
-            return False
-    except Unusable:
-        return True
+    with (layout.data / "lock").open("a+") as file:
+        return not _taken(file)
 
 
 def told(layout: Layout) -> dict[str, Any]:
@@ -95,10 +97,18 @@ def _pss(process: psutil.Process) -> int:
 
 
 def stop(layout: Layout) -> None:
-    """Stop the running stack and wait until it is gone. Raises: NotRunning; Unusable if it does not stop."""
-    pid = state(layout)["pid"]
+    """Stop the stack, or what a killed one has left, and wait until it is gone.
+
+    Raises: NotRunning; Unusable if it does not stop.
+    """
+    if not running(layout):
+        with lock(layout):
+            if not clear_leftovers(layout):
+                raise NotRunning(NotRunning.__doc__)
+        return
+    pid = told(layout)["pid"]
     os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + STOP_PATIENCE
+    until = time.monotonic() + DOWN_WITHIN
     while running(layout):
         if time.monotonic() > until:
             raise Unusable(f"The stack (process {pid}) does not stop; see {layout.data / 'logs'}.")
@@ -121,7 +131,7 @@ async def listening(layout: Layout, restart: Callable[[str], Awaitable[None]]) -
             writer.write(b"ok")
         except KeyError:
             writer.write(f"There is no process {name}; ./tulle status lists them.".encode())
-        except TimeoutError:
+        except (Unusable, TimeoutError):
             writer.write(f"{name} was stopped and is not ready again yet; see ./tulle logs {name}.".encode())
         writer.close()
 
@@ -143,17 +153,19 @@ async def ask_restart(layout: Layout, name: str) -> None:
         raise Unusable(answer)
 
 
-def clear_leftovers(layout: Layout) -> None:
-    """End what a stack that was killed has left running."""
+def clear_leftovers(layout: Layout) -> bool:
+    """End what a stack that was killed has left running; whether there was anything."""
     if not (layout.data / "state.json").exists():
-        return
+        return False
     left = [found for process in told(layout)["processes"] if (found := _left(process)) is not None]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    _, stuck = psutil.wait_procs(left, timeout=LEFTOVERS_PATIENCE)
+            process.send_signal(signal.SIGINT if _forks(process) else signal.SIGTERM)
+    _, stuck = psutil.wait_procs(left, timeout=LEFT_WITHIN)
     for process in stuck:
         process.kill()
+    psutil.wait_procs(stuck)
+    return bool(left)
 
 
 def _left(said: dict[str, Any]) -> psutil.Process | None:

@@ -7,9 +7,10 @@ import json
 import os
 import secrets
 import socket
+import stat
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.settings import StackSettings
@@ -77,51 +78,98 @@ class Layout:
         return path.read_text()
 
 
-def layout(settings: StackSettings, starting: bool = False) -> Layout:
-    """The layout of the stack in `settings.data_dir`, its folders made.
-
-    `starting`: nothing of it runs yet, so a port that is taken is taken by others. Raises: Unusable.
-    """
+def layout(settings: StackSettings) -> Layout:
+    """The layout of the stack in `settings.data_dir`, its folders made. Raises: Unusable."""
     data = settings.data_dir.absolute()
+    _claim(data)
+    return Layout(settings, data, _run_folder(data), _ports(data, held=True))
+
+
+def before_start(stack: Layout) -> Layout:
+    """The same while nothing of it runs: an inner port that others took meanwhile is replaced."""
+    return replace(stack, ports=_ports(stack.data, held=False))
+
+
+def private_folder(path: Path, owners: Collection[int]) -> None:
+    """Make a folder that its owner alone can enter, or see that it is one. Raises: Unusable."""
     try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (data / ".writable").touch()
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise Unusable(
-            f"{data} cannot be written ({error.strerror}); set TULLE_DATA_DIR to a folder that can."
+            f"{path} cannot be made ({error.strerror}); set TMPDIR to a folder that can be written."
         ) from error
-    return Layout(settings, data, _run_folder(data), _ports(data, starting))
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in owners or status.st_mode & 0o077:
+        raise Unusable(f"{path} is not ours alone; remove it or set TMPDIR to a private folder.")
 
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only we can read, whole or not at all."""
-    scratch = path.with_name(path.name + ".new")
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     scratch.replace(path)
 
 
+def bind(port: int, host: str = "127.0.0.1") -> None:
+    """Take a port and let it go. Raises: OSError if somebody listens on it, or if it is not for us."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def free(port: int) -> bool:
+    """Whether nobody listens on the port."""
+    try:
+        bind(port)
+    except OSError:
+        return False
+    return True
+
+
+_OURS = {"ports.json", "postgres"}
+"""One of these is in every folder that a stack has used."""
+
+
+def _claim(data: Path) -> None:
+    """Take a folder that is new, empty or ours; never one with somebody's files, which `reset` would delete."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = {path.name for path in data.iterdir()}
+    except OSError as error:
+        raise _unwritable(data, str(error.strerror)) from error
+    if found and not found & _OURS:
+        raise Unusable(f"{data} holds other files; set TULLE_DATA_DIR to a folder of its own.")
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise _unwritable(data, "not ours")
+
+
+def _unwritable(data: Path, why: str) -> Unusable:
+    return Unusable(f"{data} cannot be written ({why}); set TULLE_DATA_DIR to a folder that can.")
+
+
 def _run_folder(data: Path) -> Path:
     name = hashlib.sha256(str(data).encode()).hexdigest()[:10]
     run = Path(tempfile.gettempdir()) / f"tulle-{os.getuid()}-{name}"
-    if len(str(run / "notifications.admin.sock")) > LONGEST_SOCKET:
+    if len(os.fsencode(run / "notifications.admin.sock")) > LONGEST_SOCKET:
         run = Path("/tmp") / run.name  # noqa: S108 (private below; the temporary folder's path is too long)
-    run.mkdir(mode=0o700, exist_ok=True)
-    status = run.lstat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o077 or run.is_symlink():
-        raise Unusable(f"{run} is not ours alone; remove it or set TMPDIR to a private folder.")
+    private_folder(run, [os.getuid()])
     return run
 
 
-def _ports(data: Path, starting: bool) -> Mapping[str, int]:
-    """The inner ports: those of last time, unless somebody else took them meanwhile."""
-    file = data / "ports.json"
+def _ports_file(data: Path) -> Path:
+    return data / "ports.json"
+
+
+def _ports(data: Path, held: bool) -> Mapping[str, int]:
+    """The inner ports: those of last time. Unless they are `held` by us, they must be free."""
+    file = _ports_file(data)
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
     names = ["nats", "mail", *(w.name for w in topology.WORKLOADS if w.serves)]
     seed = int.from_bytes(hashlib.sha256(str(data).encode()).digest()[:4], "big")
     chosen: dict[str, int] = {}
     for name in names:
-        wanted = [known[name]] if name in known and (not starting or free(known[name])) else []
+        wanted = [known[name]] if name in known and (held or free(known[name])) else []
         chosen[name] = next(port for port in (*wanted, *_candidates(seed)) if port not in chosen.values())
     if chosen != known:
         write_private(file, json.dumps(chosen))
@@ -131,14 +179,3 @@ def _ports(data: Path, starting: bool) -> Mapping[str, int]:
 def _candidates(seed: int) -> Iterable[int]:
     span = LAST_PORT - FIRST_PORT
     return (port for step in range(span) if free(port := FIRST_PORT + (seed + step) % span))
-
-
-def free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether nobody listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True

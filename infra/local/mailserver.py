@@ -10,9 +10,7 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-KEPT = 1000
-"""Mails that stay; older ones go."""
-LARGEST = 1024 * 1024
+from infra.local.limits import MAIL_BYTES, MAILS_CAUGHT
 
 
 class Catcher:
@@ -27,7 +25,7 @@ class Catcher:
         name = self._folder / f"{time.time_ns()}.eml"
         name.with_suffix(".new").write_bytes(content)
         name.with_suffix(".new").rename(name)
-        for old in sorted(self._folder.glob("*.eml"))[:-KEPT]:
+        for old in sorted(self._folder.glob("*.eml"))[:-MAILS_CAUGHT]:
             old.unlink(missing_ok=True)
         return "250 Kept"
 
@@ -38,7 +36,7 @@ async def serve(folder: Path, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = await loop.create_server(
-        lambda: SMTP(Catcher(folder), data_size_limit=LARGEST, enable_SMTPUTF8=True, loop=loop, ident="tulle mail"),
+        lambda: SMTP(Catcher(folder), data_size_limit=MAIL_BYTES, enable_SMTPUTF8=True, loop=loop, ident="tulle mail"),
         "127.0.0.1",
         port,
     )

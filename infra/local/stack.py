@@ -7,17 +7,21 @@ import contextlib
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from infra import ca
 from infra.local import control
-from infra.local.layout import Layout, Unusable, free, layout
+from infra.local.layout import Layout, Unusable, before_start, bind, layout
 from infra.local.supervisor import Supervisor
 from infra.local.units import certify, units
 from infra.settings import StackSettings
 
+Listener = Callable[[Supervisor], None]
 
-async def run(stack: Layout, changed: Callable[[Supervisor], None], ready: Callable[[Supervisor], None]) -> None:
+
+async def run(stack: Layout, changed: Listener, ready: Listener) -> None:
     """Run the stack until SIGINT or SIGTERM; a second signal does not hurry it.
 
     `changed` hears of every change, `ready` when all is up. Raises: Unusable if it cannot start; then nothing runs.
@@ -25,32 +29,39 @@ async def run(stack: Layout, changed: Callable[[Supervisor], None], ready: Calla
     with control.lock(stack):
         control.clear_leftovers(stack)
         _check_ports(stack)
+        stack = before_start(stack)
         _renew_proofs(stack)
         authority = ca.open_authority(stack.folder("certs"))
         certify(stack, authority)
-        stopping = _signals()
-        supervisor = Supervisor(stack, units(stack))
+        supervisor = Supervisor(stack, units(stack), _began())
         supervisor.listen(lambda: changed(supervisor))
-        starting = asyncio.create_task(supervisor.start())
-        interrupted = asyncio.create_task(stopping.wait())
-        await asyncio.wait({starting, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await starting
-            return
-        interrupted.cancel()
-        starting.result()
-        ready(supervisor)
-        await _serve(stack, supervisor, authority, stopping)
+        stopping = _signals()
+        if await _started(supervisor, stopping):
+            ready(supervisor)
+            await _serve(stack, supervisor, authority, stopping)
         _forget_sockets(stack)
 
 
+async def _started(supervisor: Supervisor, stopping: asyncio.Event) -> bool:
+    """Whether everything is up; not if a signal came first. Raises: Unusable."""
+    starting = asyncio.create_task(supervisor.start())
+    interrupted = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+    interrupted.cancel()
+    if starting.done():
+        starting.result()
+        return True
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    return False
+
+
 async def _serve(stack: Layout, supervisor: Supervisor, authority: ca.Authority, stopping: asyncio.Event) -> None:
-    housekeeping = asyncio.create_task(supervisor.serve(authority))
+    care = asyncio.create_task(supervisor.look_after(authority))
     async with control.listening(stack, supervisor.restart):
         await stopping.wait()
-    housekeeping.cancel()
+    care.cancel()
     await supervisor.stop()
 
 
@@ -62,12 +73,19 @@ def _signals() -> asyncio.Event:
 
 
 def _check_ports(stack: Layout) -> None:
-    for name in ("http_port", "https_port"):
-        port = getattr(stack.settings, name)
-        if not free(port):
+    """Raises: Unusable unless the edge can listen where it is told to."""
+    ports = {"TULLE_HTTP_PORT": stack.settings.http_port, "TULLE_HTTPS_PORT": stack.settings.https_port}
+    if len(set(ports.values())) == 1:
+        raise Unusable(f"{' and '.join(ports)} are both {stack.settings.http_port}; they must differ.")
+    for variable, port in ports.items():
+        try:
+            bind(port)
+        except PermissionError as error:
+            raise Unusable(f"Port {port} is for root alone; choose one from 1024 upwards with {variable}=…") from error
+        except OSError as error:
             raise Unusable(
-                f"Port {port} is in use by another program; stop it, or choose another with TULLE_{name.upper()}=…"
-            )
+                f"Port {port} is in use by another program; stop it, or choose another with {variable}=…"
+            ) from error
 
 
 def _renew_proofs(stack: Layout) -> None:
@@ -76,9 +94,19 @@ def _renew_proofs(stack: Layout) -> None:
         proof.unlink()
 
 
+def _began() -> float:
+    """When this process began (Unix time): what a start imports is part of it. Elsewhere than on Linux: now."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return time.time()
+    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / 100)
+
+
 def reset(stack: Layout) -> None:
     """Forget everything: data, certificates, secrets, logs. Raises: Unusable while the stack runs."""
     with control.lock(stack):
+        control.clear_leftovers(stack)
         shutil.rmtree(stack.data, ignore_errors=True)
         _forget_sockets(stack)
 
@@ -88,8 +116,13 @@ def _forget_sockets(stack: Layout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the stack that the settings name, silently."""
     try:
-        asyncio.run(run(layout(StackSettings(), starting=True), lambda supervisor: None, lambda supervisor: None))
+        asyncio.run(run(layout(StackSettings()), lambda supervisor: None, lambda supervisor: None))
     except Unusable as error:
         sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from gateway.config import EDGE
 from infra import ca, envoys, migrations
 from infra.events import streams
 from infra.local import account, boxes
-from infra.local.layout import Layout, write_private
+from infra.local.layout import Layout, private_folder, write_private
 from mesh import health
 from mesh.contract import contract
 from services import topology
@@ -23,9 +24,16 @@ async def _nothing() -> None:
     """No preparation."""
 
 
+def _fine() -> None:
+    """No objection."""
+
+
 @dataclass(frozen=True)
 class Unit:
-    """One process. `prepare` runs before each start and may take its time; `ready` raises until it is."""
+    """One process. `prepare` runs before each start and may take its time; `ready` raises until it is.
+
+    `check` runs before anything of the stack starts. Raises: Unusable if this unit could not.
+    """
 
     name: str
     what: str
@@ -33,6 +41,8 @@ class Unit:
     ready: Callable[[], Awaitable[None]]
     address: str
     after: tuple[str, ...] = ()
+    """Units that must be ready first; they are stopped after it."""
+    check: Callable[[], None] = _fine
     prepare: Callable[[], Awaitable[None]] = _nothing
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
@@ -63,11 +73,15 @@ def _postgres(layout: Layout) -> Unit:
     data, sockets = layout.data / "postgres", layout.postgres_socket
     password = layout.secret("stack", "postgres")
 
+    def check() -> None:
+        private_folder(sockets, [os.getuid(), account.UID])
+        account.prefix(account.UID, data, sockets)
+        if data.exists():
+            boxes.check_postgres(data)
+
     async def prepare() -> None:
         if not data.exists():
             await asyncio.to_thread(boxes.create_postgres, data, password)
-        boxes.check_postgres(data)
-        sockets.mkdir(mode=0o700, exist_ok=True)
         account.give(sockets, account.UID)
 
     provisioned = False
@@ -86,6 +100,7 @@ def _postgres(layout: Layout) -> Unit:
         lambda: boxes.postgres_command(data, sockets),
         ready,
         str(sockets),
+        check=check,
         prepare=prepare,
         # Fast shutdown: TERM would wait for every connection to leave by itself.
         stop_signal="SIGINT",

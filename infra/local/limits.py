@@ -1,0 +1,29 @@
+"""Every number of the local stack, with its unit and its reason; rows of the table of infra.limits."""
+
+from __future__ import annotations
+
+from infra.limits import MIB, limit
+
+# Starting and stopping
+START_WITHIN = limit("START_WITHIN", 30.0, "s", "For a process to become ready; ten times what the slowest needs.")
+STACK_WITHIN = limit(
+    "STACK_WITHIN", 120.0, "s", "For a stack in the background to come up, the first database made included."
+)
+START_TRIES = limit("START_TRIES", 3, "starts", "Of a process while the stack starts: then it is no accident.")
+STOP_WITHIN = limit("STOP_WITHIN", 15.0, "s", "Between asking a process to stop and ending it: longer than DRAIN.")
+CANCEL_AGAIN = limit("CANCEL_AGAIN", 0.5, "s", "Between two requests to a task of ours to end.")
+DOWN_WITHIN = limit("DOWN_WITHIN", 60.0, "s", "For all of them: one STOP_WITHIN for each level of the topology.")
+LEFT_WITHIN = limit("LEFT_WITHIN", 10.0, "s", "For what a killed stack has left; by then it has been told already.")
+LOOK_EVERY = limit("LOOK_EVERY", 0.03, "s", "Between two looks whether a process is ready: unnoticed, and cheap.")
+
+# Staying up
+BACK_OFF = limit("BACK_OFF", 0.2, "s", "Before the first restart of a process that died; then twice as long each time.")
+BACK_OFF_LONGEST = limit("BACK_OFF_LONGEST", 10.0, "s", "A box that comes back is noticed within it.")
+STEADY = limit("STEADY", 30.0, "s", "A process that ran so long has recovered: its next restart is quick again.")
+STACK_CARE = limit("STACK_CARE", 10.0, "s", "Between two looks at logs and certificates.")
+
+# Files
+LOG_BYTES = limit("LOG_BYTES", 10 * MIB, "bytes", "Of one process's log; then the older half goes.")
+MAILS_CAUGHT = limit("MAILS_CAUGHT", 1000, "mails", "Kept for ./tulle mail; then the oldest go.")
+MAIL_BYTES = limit("MAIL_BYTES", 1 * MIB, "bytes", "Of one caught mail; ours have one kilobyte.")
+MAIL_WITHIN = limit("MAIL_WITHIN", 10.0, "s", "For a mail to come; it goes out some 50 ms after the call.")
