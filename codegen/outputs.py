@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen import openapi, pages
+from codegen import asyncapi, openapi, pages, reference
 from codegen.project import Project
 from gateway import routes
 from gateway.config import gateway
@@ -48,8 +48,10 @@ def limits(project: Project) -> str:
 
 
 OUTPUTS = (
+    Output("codegen/gen/asyncapi.json", asyncapi.render),
     Output("codegen/gen/openapi.json", openapi.render),
     Output("README.md", pages.diagram, "topology"),
+    Output("docs/api.md", reference.render),
     Output("docs/limits.md", limits),
     Output("docs/policy.md", pages.policy),
     Output("docs/topology.md", pages.topology),

@@ -19,9 +19,9 @@ def policy(project: Project) -> str:
         methods = project.contract.services[name].methods
         owner = project.owner(name)
         parts += [f"## {name}", f"{project.source.comment(name)} Served by `{owner.name if owner else '?'}`."]
-        parts.append(_table(_METHOD_COLUMNS, map(_method, methods)))
+        parts.append(table(_METHOD_COLUMNS, map(_method, methods)))
     events = sorted(project.contract.events.values(), key=lambda event: event.subject)
-    parts += ["## Events", _table(_EVENT_COLUMNS, map(_event, events))]
+    parts += ["## Events", table(_EVENT_COLUMNS, map(_event, events))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,7 +59,8 @@ def _event(event: Event) -> Iterator[str]:
     yield f"{days:g} day{'' if days == 1 else 's'}"
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
     columns = list(columns)
     lines = [columns, ["---"] * len(columns), *map(list, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -69,8 +70,8 @@ def topology(project: Project) -> str:
     """What runs, and who calls whom."""
     columns = ("workload", "what it is for", "serves", "calls", "needs")
     rows = map(_workload, project.workloads)
-    boxes = _table(("box", "what it is"), ((box.name, box.what) for box in BOXES))
-    parts = ["# What runs, and who calls whom", _MADE, diagram(project).rstrip(), _table(columns, rows), boxes]
+    boxes = table(("box", "what it is"), ((box.name, box.what) for box in BOXES))
+    parts = ["# What runs, and who calls whom", _MADE, diagram(project).rstrip(), table(columns, rows), boxes]
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,9 +102,11 @@ def _edges(project: Project) -> Iterator[str]:
 def limits(project: Project) -> str:
     """Every number with its reason."""
     rows = sorted(TABLE, key=lambda row: row.name)
-    table = _table(("name", "value", "unit", "why"), (iter((r.name, _number(r.value), r.unit, r.reason)) for r in rows))
+    numbers = table(
+        ("name", "value", "unit", "why"), (iter((r.name, _number(r.value), r.unit, r.reason)) for r in rows)
+    )
     about = "Nothing grows without a bound. The numbers stand beside the code that keeps them, each made by `limit(…)`."
-    return f"# Limits\n\n<!-- Made by `python -m codegen`; do not edit. -->\n\n{about}\n\n{table}\n"
+    return f"# Limits\n\n<!-- Made by `python -m codegen`; do not edit. -->\n\n{about}\n\n{numbers}\n"
 
 
 def _number(value: float) -> str:

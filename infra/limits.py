@@ -50,7 +50,9 @@ TRANSACTION_TRIES = limit(
 )
 
 # Idempotency
-IDEMPOTENCY_KEEP = limit("IDEMPOTENCY_KEEP", DAY, "s", "DESIGN: a client may repeat a request for a day.")
+IDEMPOTENCY_KEEP = limit(
+    "IDEMPOTENCY_KEEP", DAY, "s", "A client that was away overnight may repeat a request, and it is done once."
+)
 IDEMPOTENCY_WAIT = limit(
     "IDEMPOTENCY_WAIT", 0.02, "s", "A twin still running is ABORTED; a little wait lets one that is committing finish."
 )
@@ -75,7 +77,7 @@ DUPLICATE_WINDOW = limit(
 RELAY_BATCH = limit("RELAY_BATCH", 256, "events", "Claimed at once: few round trips, and a short transaction.")
 RELAY_LANE = limit("RELAY_LANE", 16, "events", "Of one aggregate in a batch, published one after the other.")
 RELAY_IN_FLIGHT = limit(
-    "RELAY_IN_FLIGHT", 64, "messages", "Unacknowledged publishes: three times the rate of one by one (PITFALLS)."
+    "RELAY_IN_FLIGHT", 64, "messages", "Unacknowledged publishes: three times the rate of one by one."
 )
 RELAY_POLL = limit("RELAY_POLL", 1.0, "s", "Finds timers, and what a wake after commit missed.")
 PUBLISH_TIMEOUT = limit("PUBLISH_TIMEOUT", 5.0, "s", "Then the event counts as not published and is tried again.")

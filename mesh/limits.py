@@ -27,7 +27,7 @@ TEXT_TOLD = limit("TEXT_TOLD", 200, "characters", "Of a field's path and of what
 
 # Tokens
 LEEWAY = limit("LEEWAY", 5, "s", "By which clocks may differ; the gateway uses the same.")
-TOKEN_LIFE = limit("TOKEN_LIFE", 300, "s", "DESIGN: an access token lives at most so long; a longer one is refused.")
+TOKEN_LIFE = limit("TOKEN_LIFE", 300, "s", "How long a stolen access token is of use at most; a longer one is refused.")
 TOKEN_BYTES = limit("TOKEN_BYTES", 4096, "bytes", "Ours have some 500; no work is done for a longer one.")
 TOKENS_KEPT = limit("TOKENS_KEPT", 20_000, "tokens", "Verified ones in memory, some 0.8 KB each.")
 KEYS_FRESH = limit(

@@ -50,6 +50,12 @@ def test_tests_state_laws(path: Path) -> None:
     assert [name for name, law in said.items() if not law.rstrip().endswith(".")] == []
 
 
+def test_the_project_stands_alone() -> None:
+    """No file leans on a document that is not in the project."""
+    outside = re.compile(r"\b(?:PIT" r"FALLS|DES" r"IGN|RELIA" r"BILITY)\b|\b(?:SECU" r"RITY|STY" r"LE)\.md\b")
+    assert [str(path) for path, text in texts() if path.suffix != ".lock" and outside.search(text)] == []
+
+
 def test_nothing_is_left_to_do() -> None:
     """No file keeps a note of work that was put off."""
     word = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")

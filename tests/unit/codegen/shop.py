@@ -213,7 +213,8 @@ def shop(
     protos, scratch = folder / "protos", folder / "scratch"
     for made in (protos / Path(FILE).parent, scratch):
         made.mkdir(parents=True)
-    shutil.copytree(ROOT / "protos" / "tulle" / "policy", protos / "tulle" / "policy")
+    for shared in ("event", "policy"):
+        shutil.copytree(ROOT / "protos" / "tulle" / shared, protos / "tulle" / shared)
     (protos / FILE).write_text(proto)
     loaded = project.load(compiler.descriptor_set(protos, scratch), folder)
     return replace(loaded, workloads=workloads, errors=errors)
