@@ -7,7 +7,7 @@ REST and gRPC meet the same rules, all keyed on `/package.Service/Method`.
 
 from __future__ import annotations
 
-from gateway import fields, limits, replies, routes
+from gateway import cors, fields, limits, replies, routes
 from gateway.limits import JWT
 from mesh import certificates, envoy, hops, upstreams
 from mesh.contract import REQUIRED, Contract, Method
@@ -134,6 +134,7 @@ def _access_log() -> Config:
 
 def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
     return [
+        *cors.filters(addresses.cors_origins),
         _strict(contract),
         transcoder(addresses, routes.services(contract)),
         limits.idle(limits.BY_ADDRESS),

@@ -14,6 +14,7 @@ from mesh.envoy import Config
 BY_ADDRESS = "tulle.limit.address"
 BY_PRINCIPAL = "tulle.limit.principal"
 JWT = "envoy.filters.http.jwt_authn"
+RETRY_AFTER = "retry-after"
 
 ADDRESS_LIMIT = RateLimit(requests=hops.ADDRESS_REQUESTS, per=60.0)
 """Of one address; of IPv6, one /64."""
@@ -86,7 +87,7 @@ def _limit(name: str, limit: RateLimit, keys: list[list[Config]]) -> Config:
         descriptors=[{"entries": _entries(actions), "token_bucket": bucket} for actions in keys],
         max_dynamic_descriptors=hops.BUCKETS,
         rate_limited_as_resource_exhausted=True,
-        response_headers_to_add=[{"header": {"key": "retry-after", "value": str(retry_after(limit))}}],
+        response_headers_to_add=[{"header": {"key": RETRY_AFTER, "value": str(retry_after(limit))}}],
     )
 
 

@@ -6,7 +6,9 @@ it, and with it each bucket of its rate limits.
 
 from __future__ import annotations
 
-from gateway import limits
+from collections.abc import Sequence
+
+from gateway import cors, limits
 from mesh import envoy, hops, upstreams
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Config
@@ -27,18 +29,18 @@ def services(contract: Contract) -> tuple[str, ...]:
     return tuple(sorted({method.service for method in offered(contract)}))
 
 
-def table(contract: Contract) -> Config:
-    """The route table as Envoy reads it from a file."""
-    configuration = envoy.typed("envoy.config.route.v3.RouteConfiguration", **_table(contract))
+def table(contract: Contract, origins: Sequence[str] = ()) -> Config:
+    """The route table as Envoy reads it from a file. `origins`: whose pages may call (gateway/cors.py)."""
+    configuration = envoy.typed("envoy.config.route.v3.RouteConfiguration", **_table(contract, origins))
     return {"resources": [configuration]}
 
 
-def _table(contract: Contract) -> Config:
+def _table(contract: Contract, origins: Sequence[str]) -> Config:
     host = {
         "name": TABLE,
         "domains": ["*"],
         "routes": [*(_route(method) for method in offered(contract)), _REST],
-        "typed_per_filter_config": {limits.BY_ADDRESS: limits.by_address()},
+        "typed_per_filter_config": {limits.BY_ADDRESS: limits.by_address(), **cors.policy(contract, origins)},
     }
     return {
         "name": TABLE,

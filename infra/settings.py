@@ -10,9 +10,16 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+
+def _between_commas(text: object) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_between_commas)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -73,6 +80,8 @@ class StackSettings(BaseSettings):
     """Everything that the stack writes, but for its sockets."""
     trusted_hops: int = 0
     """Proxies in front of the gateway whose `x-forwarded-for` is believed."""
+    cors_origins: Origins = ()
+    """Origins whose pages may call the gateway from a browser, with commas between: `https://app.example.com`."""
     log_level: str = "info"
     trace_ratio: float = 0.01
 

@@ -25,7 +25,8 @@ class Addresses:
     """Where everything is. The defaults are those of the committed files.
 
     `ports`: of the sidecars' inbound listeners. `descriptor_set`: the file codegen/gen/contract.binpb.
-    `trusted_hops`: proxies before the gateway whose x-forwarded-for is believed.
+    `trusted_hops`: proxies before the gateway whose x-forwarded-for is believed. `cors_origins`: whose pages
+    may call the gateway from a browser.
     """
 
     run_dir: str = "/run/tulle"
@@ -39,6 +40,7 @@ class Addresses:
     https_port: int = 8443
     public_url: str = "http://127.0.0.1:8080"
     trusted_hops: int = 0
+    cors_origins: tuple[str, ...] = ()
     trace_ratio: float = 0.01
 
     def socket(self, workload: str) -> str:

@@ -54,6 +54,9 @@ EJECT_AFTER = limit("EJECT_AFTER", 5, "failures", "In a row until a replica gets
 MAX_EJECTED = limit("MAX_EJECTED", 50, "%", "Of the replicas that may be out at once: of two one, of one none.")
 
 # Rate limits and keys at the edge
+PREFLIGHT_KEPT = limit(
+    "PREFLIGHT_KEPT", 7200.0, "s", "How long a browser need not ask again whether it may call; most keep it no longer."
+)
 ADDRESS_REQUESTS = limit(
     "ADDRESS_REQUESTS", 3000, "requests", "Per address and minute, all methods: an office passes, a flood does not."
 )

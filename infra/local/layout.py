@@ -67,6 +67,7 @@ class Layout:
             https_port=self.settings.https_port,
             public_url=self.public_url,
             trusted_hops=self.settings.trusted_hops,
+            cors_origins=self.settings.cors_origins,
             trace_ratio=self.settings.trace_ratio,
         )
 

@@ -37,6 +37,9 @@ GET_JWKS = "/tulle.auth.v1.KeysService/GetJwks"
 HEALTH = "/grpc.health.v1.Health/Check"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
+APP = "https://app.example.com"
+"""The one origin whose pages may call the edge."""
+
 Answer = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
@@ -265,6 +268,7 @@ def _addresses(root: Path) -> Addresses:
         http_port=ports[2],
         https_port=ports[3],
         public_url="https://tulle.test",
+        cors_origins=(APP,),
     )
 
 
