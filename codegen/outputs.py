@@ -56,6 +56,6 @@ OUTPUTS = (
     Output("docs/policy.md", pages.policy),
     Output("docs/topology.md", pages.topology),
     Output("gateway/envoy.yaml", lambda project: envoy.dump(gateway(project.contract, Addresses()))),
-    Output("gateway/routes.yaml", lambda project: envoy.dump(routes.table(project.contract))),
+    Output("gateway/routes.yaml", lambda project: envoy.dump(routes.table(project.contract, Addresses()))),
     *map(_sidecar, (workload.name for workload in topology.WORKLOADS if workload.serves)),
 )

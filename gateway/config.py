@@ -7,7 +7,7 @@ REST and gRPC meet the same rules, all keyed on `/package.Service/Method`.
 
 from __future__ import annotations
 
-from gateway import cors, fields, limits, replies, routes
+from gateway import cors, fields, limits, replies, routes, shared_limits
 from gateway.limits import JWT
 from mesh import certificates, envoy, hops, upstreams
 from mesh.contract import REQUIRED, Contract, Method
@@ -34,6 +34,7 @@ def gateway(contract: Contract, addresses: Addresses) -> Config:
     ]
     callees = topology.WORKLOAD[GATEWAY].calls
     clusters = [upstreams.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
+    clusters += shared_limits.clusters(addresses)
     clusters.append({"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}})
     return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, hops.EDGE_HEAP, hops.EDGE_CONNECTIONS)
 
@@ -89,7 +90,7 @@ def _edge(contract: Contract, addresses: Addresses) -> Config:
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
         "early_header_mutation_extensions": [envoy.forget("x-envoy-", "x-tulle-", "x-forwarded-client-cert")],
-        "local_reply_config": {"mappers": replies.mappers(contract)},
+        "local_reply_config": {"mappers": replies.mappers(contract, shared_limits=bool(addresses.limiter))},
         "tracing": _tracing(addresses),
         "access_log": [_access_log()],
     }
@@ -141,6 +142,7 @@ def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
         _tokens(addresses),
         _rbac(contract),
         limits.idle(limits.BY_PRINCIPAL),
+        *shared_limits.filters(addresses),
     ]
 
 

@@ -1,6 +1,6 @@
 """Rate limits at the edge: per client address before the token is looked at, per principal and method after.
 
-Token buckets in the gateway itself; a limit is therefore per gateway process.
+Token buckets in the gateway itself, and therefore per gateway process; gateway/shared_limits.py adds up.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ def by_address() -> Config:
 def by_principal(method: Method) -> Config:
     """The method's own limit: for each end user, or for each address where there is none."""
     assert method.rate_limit is not None, method.path
-    by_end_user = {NONE: [_ADDRESS], OPTIONAL: [_USER, [*_NOBODY, *_ADDRESS]], REQUIRED: [_USER]}
     # IETF draft 3: how much is left, for clients that pace themselves.
-    return _limit("caller", method.rate_limit, by_end_user[method.end_user]) | {
-        "enable_x_ratelimit_headers": "DRAFT_VERSION_03"
-    }
+    return _limit("caller", method.rate_limit, principals(method)) | {"enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
+
+
+def principals(method: Method) -> list[list[Config]]:
+    """The keys by which a call counts, as Envoy's actions: the first list that all apply decides."""
+    by_end_user = {NONE: [_ADDRESS], OPTIONAL: [_USER, [*_NOBODY, *_ADDRESS]], REQUIRED: [_USER]}
+    return by_end_user[method.end_user]
 
 
 def retry_after(limit: RateLimit) -> int:
@@ -45,6 +48,8 @@ def retry_after(limit: RateLimit) -> int:
     return math.ceil(limit.per / limit.requests)
 
 
+KEYS = {"masked_remote_address": "masked_remote_address", "metadata": "user", "header_value_match": "token"}
+"""What an action's entry is called, by the action."""
 _MESSAGE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 _ADDRESS: list[Config] = [{"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}]
 _USER: list[Config] = [
@@ -93,5 +98,4 @@ def _limit(name: str, limit: RateLimit, keys: list[list[Config]]) -> Config:
 
 def _entries(actions: list[Config]) -> list[Config]:
     """One bucket for each value of a key: an entry without a value matches any."""
-    keys = {"masked_remote_address": "masked_remote_address", "metadata": "user", "header_value_match": "token"}
-    return [{"key": keys[next(iter(action))]} for action in actions]
+    return [{"key": KEYS[next(iter(action))]} for action in actions]

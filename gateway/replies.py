@@ -51,12 +51,13 @@ CORRECTED = {
 """What jwt_authn's failures should be, where it is wrong."""
 
 
-def mappers(contract: Contract) -> list[Config]:
+def mappers(contract: Contract, *, shared_limits: bool) -> list[Config]:
     """The rows of local_reply_config; the first that matches decides."""
     return [
         *(row for failure, refusal in CORRECTED.items() for row in _corrected(failure, refusal)),
         _ready(),
         *(row for pause in _pauses(contract) for row in _limited(pause)),
+        *(_limited_together() if shared_limits else ()),
         *(over_grpc(refusal, DOMAIN, _GRPC) for refusal in (*COMMON, NO_SUCH_METHOD)),
         *(_over_rest(refusal) for refusal in (*COMMON, *REST_ONLY)),
     ]
@@ -78,13 +79,27 @@ def _pauses(contract: Contract) -> list[int]:
 def _limited(pause: int) -> Iterator[Config]:
     """A row for each time to wait: in a row nothing can be computed."""
     refusal = replace(LIMITED, pause=float(pause))
+    when = _expression(f"response.headers['retry-after'] == '{pause}'")
+    yield over_grpc(refusal, DOMAIN, when, _GRPC)
+    yield _over_rest(refusal, when)
+
+
+def _limited_together() -> Iterator[Config]:
+    """Rows for the limit that gateways share, whose window ends when `x-ratelimit-reset` says."""
+    when = _expression("'x-ratelimit-reset' in response.headers")
+    header = {"header": {"key": limits.RETRY_AFTER, "value": "%RESP(X-RATELIMIT-RESET)%"}}
+    for row in (over_grpc(LIMITED, DOMAIN, when, _GRPC), _over_rest(LIMITED, when)):
+        yield row | {"headers_to_add": [*row.get("headers_to_add", ()), header]}
+
+
+def _expression(text: str) -> Config:
+    """Matches replies of which a CEL expression is true."""
     cel = http_filter(
         "envoy.access_loggers.extension_filters.cel",
         "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-        expression=f"response.headers['retry-after'] == '{pause}'",
+        expression=text,
     )
-    yield over_grpc(refusal, DOMAIN, {"extension_filter": cel}, _GRPC)
-    yield _over_rest(refusal, {"extension_filter": cel})
+    return {"extension_filter": cel}
 
 
 def _ready() -> Config:

@@ -6,12 +6,10 @@ it, and with it each bucket of its rate limits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from gateway import cors, limits
+from gateway import cors, limits, shared_limits
 from mesh import envoy, hops, upstreams
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
-from mesh.envoy import Config
+from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS
 from mesh.sidecar import GATEWAY, KEYS
 from services import topology
@@ -29,18 +27,21 @@ def services(contract: Contract) -> tuple[str, ...]:
     return tuple(sorted({method.service for method in offered(contract)}))
 
 
-def table(contract: Contract, origins: Sequence[str] = ()) -> Config:
-    """The route table as Envoy reads it from a file. `origins`: whose pages may call (gateway/cors.py)."""
-    configuration = envoy.typed("envoy.config.route.v3.RouteConfiguration", **_table(contract, origins))
+def table(contract: Contract, addresses: Addresses) -> Config:
+    """The route table as Envoy reads it from a file."""
+    configuration = envoy.typed("envoy.config.route.v3.RouteConfiguration", **_table(contract, addresses))
     return {"resources": [configuration]}
 
 
-def _table(contract: Contract, origins: Sequence[str]) -> Config:
+def _table(contract: Contract, addresses: Addresses) -> Config:
     host = {
         "name": TABLE,
         "domains": ["*"],
-        "routes": [*(_route(method) for method in offered(contract)), _REST],
-        "typed_per_filter_config": {limits.BY_ADDRESS: limits.by_address(), **cors.policy(contract, origins)},
+        "routes": [*(_route(method, addresses) for method in offered(contract)), _REST],
+        "typed_per_filter_config": {
+            limits.BY_ADDRESS: limits.by_address(),
+            **cors.policy(contract, addresses.cors_origins),
+        },
     }
     return {
         "name": TABLE,
@@ -62,7 +63,7 @@ _REST: Config = {
 }
 
 
-def _route(method: Method) -> Config:
+def _route(method: Method, addresses: Addresses) -> Config:
     action = {
         "cluster": topology.owner(method.service).name,
         "timeout": envoy.seconds(method.deadline + hops.EDGE_MARGIN),
@@ -73,7 +74,7 @@ def _route(method: Method) -> Config:
         "match": {"path": method.path, "grpc": {}},
         "route": action,
         "response_headers_to_add": [_header("cache-control", _caching(method))],
-        "typed_per_filter_config": _policy(method),
+        "typed_per_filter_config": _policy(method, addresses),
     }
     if method.end_user == NONE:
         route["request_headers_to_remove"] = ["authorization"]
@@ -84,8 +85,8 @@ def _caching(method: Method) -> str:
     return f"public, max-age={hops.JWKS_CACHE:.0f}" if method.service == KEYS else "no-store"
 
 
-def _policy(method: Method) -> Config:
-    policy = {limits.BY_PRINCIPAL: limits.by_principal(method)}
+def _policy(method: Method, addresses: Addresses) -> Config:
+    policy = {limits.BY_PRINCIPAL: limits.by_principal(method), **shared_limits.by_principal(method, addresses)}
     if method.end_user != NONE:
         package = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"
         policy["envoy.filters.http.jwt_authn"] = envoy.typed(package, requirement_name=method.end_user)

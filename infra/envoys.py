@@ -28,7 +28,7 @@ def files(workload: str, contract: Contract, addresses: Addresses) -> Mapping[st
     made = dict(certificates.sds(workload, addresses))
     if workload == GATEWAY:
         made |= certificates.sds(edge.EDGE, addresses)
-        made[edge.routes_path(addresses)] = routes.table(contract, addresses.cors_origins)
+        made[edge.routes_path(addresses)] = routes.table(contract, addresses)
         made[config_path(workload, addresses)] = edge.gateway(contract, addresses)
     else:
         made[config_path(workload, addresses)] = sidecar(workload, contract, addresses)

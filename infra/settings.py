@@ -92,6 +92,11 @@ def inherited_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept between clones (XDG Base Directory)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tulle"
+
+
 def own_settings() -> dict[str, str]:
     """The settings that we were given, for a stack in the background."""
     return {name: value for name, value in os.environ.items() if name.startswith("TULLE_")}

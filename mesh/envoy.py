@@ -26,7 +26,7 @@ class Addresses:
 
     `ports`: of the sidecars' inbound listeners. `descriptor_set`: the file codegen/gen/contract.binpb.
     `trusted_hops`: proxies before the gateway whose x-forwarded-for is believed. `cors_origins`: whose pages
-    may call the gateway from a browser.
+    may call the gateway from a browser. `limiter`: the socket of the rate-limit service, if limits are shared.
     """
 
     run_dir: str = "/run/tulle"
@@ -41,6 +41,7 @@ class Addresses:
     public_url: str = "http://127.0.0.1:8080"
     trusted_hops: int = 0
     cors_origins: tuple[str, ...] = ()
+    limiter: str = ""
     trace_ratio: float = 0.01
 
     def socket(self, workload: str) -> str:

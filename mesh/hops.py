@@ -60,6 +60,9 @@ PREFLIGHT_KEPT = limit(
 ADDRESS_REQUESTS = limit(
     "ADDRESS_REQUESTS", 3000, "requests", "Per address and minute, all methods: an office passes, a flood does not."
 )
+LIMITER_WITHIN = limit(
+    "LIMITER_WITHIN", 0.05, "s", "For the shared count of a call; without an answer the gateway's own bucket decides."
+)
 BUCKETS = limit("BUCKETS", 10_000, "buckets", "Kept for each limit; the one unused longest goes first.")
 JWKS_CACHE = limit("JWKS_CACHE", 60.0, "s", "Between the gateway's fetches of the keys, less than a service's.")
 JWKS_WITHIN = limit("JWKS_WITHIN", 2.0, "s", "For one fetch of the keys.")

@@ -21,7 +21,12 @@ def workload_cluster(caller: str, callee: str, addresses: Addresses) -> Config:
 
 def service_cluster(workload: str, addresses: Addresses) -> Config:
     """The service itself, on its socket. Without keepalive: a socket's other end cannot vanish silently."""
-    return _cluster("service", {"pipe": {"path": addresses.socket(workload)}}, envoy.http2())
+    return local_cluster("service", addresses.socket(workload))
+
+
+def local_cluster(name: str, socket: str) -> Config:
+    """A helper of this Envoy's on a socket of the same machine, which speaks gRPC."""
+    return _cluster(name, {"pipe": {"path": socket}}, envoy.http2())
 
 
 def _cluster(name: str, address: Config, protocol: Config) -> Config:

@@ -27,7 +27,9 @@ def test_every_configuration_is_valid(mesh: Rig, workload: str) -> None:
 def test_the_route_table_is_valid(mesh: Rig, tmp_path: Path) -> None:
     """Validation does not open the table's file, so it is tried inside the configuration."""
     config = gateway(contract(), mesh.addresses)
-    table = {key: value for key, value in routes.table(contract())["resources"][0].items() if key != "@type"}
+    table = {
+        key: value for key, value in routes.table(contract(), mesh.addresses)["resources"][0].items() if key != "@type"
+    }
     for listener in config["static_resources"]["listeners"]:
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         del manager["rds"]

@@ -6,7 +6,7 @@ import pytest
 
 from gateway import limits, routes
 from mesh.contract import NONE, Method, contract
-from mesh.envoy import seconds
+from mesh.envoy import Addresses, seconds
 from mesh.hops import EDGE_MARGIN
 from services import topology
 
@@ -14,7 +14,7 @@ OFFERED = [method for method in contract().methods if "gateway" in method.caller
 
 
 def rows() -> dict[str, Any]:
-    table = routes.table(contract())["resources"][0]
+    table = routes.table(contract(), Addresses())["resources"][0]
     (host,) = table["virtual_hosts"]
     return {row["match"]["path"]: row for row in host["routes"] if "path" in row["match"]}
 
