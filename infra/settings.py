@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +20,7 @@ def _between_commas(text: object) -> object:
 
 Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_between_commas)]
+Limits = Literal["local", "shared"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -82,6 +83,8 @@ class StackSettings(BaseSettings):
     """Proxies in front of the gateway whose `x-forwarded-for` is believed."""
     cors_origins: Origins = ()
     """Origins whose pages may call the gateway from a browser, with commas between: `https://app.example.com`."""
+    limits: Limits = "local"
+    """Whether rate limits hold per gateway, or over all of them by a service that counts in Valkey (needs Go once)."""
     log_level: str = "info"
     trace_ratio: float = 0.01
 
@@ -95,6 +98,11 @@ def inherited_environment() -> dict[str, str]:
 def cache_folder() -> Path:
     """Where what can be made again is kept between clones (XDG Base Directory)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tulle"
+
+
+def choose(name: str, value: str) -> None:
+    """Set what a command line says, for us and for the processes that we start."""
+    os.environ[f"TULLE_{name.upper()}"] = value
 
 
 def own_settings() -> dict[str, str]:

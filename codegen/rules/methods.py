@@ -10,6 +10,7 @@ from google.protobuf import descriptor_pb2
 from codegen.project import Project
 from codegen.rules.finding import Finding
 from codegen.source import METHOD
+from gateway.shared_limits import UNITS
 from mesh import contract
 from mesh.contract import REQUIRED, Method
 
@@ -141,6 +142,14 @@ def the_edge_is_limited(project: Project) -> Iterator[Finding]:
             yield found(project, method, "rate_limit", "is open to the outside without a rate limit", fix)
 
 
+def limits_have_a_window(project: Project) -> Iterator[Finding]:
+    for method in _with_policy(project):
+        if method.rate_limit and method.rate_limit.per and method.rate_limit.per not in UNITS:
+            what = f"is limited over {method.rate_limit.per:g} s, a window that gateways cannot share"
+            fix = "limit it over a second, a minute, an hour or a day: 1, 60, 3600 or 86400 seconds"
+            yield found(project, method, "per", what, fix)
+
+
 def only_the_edge_is_limited(project: Project) -> Iterator[Finding]:
     for method in _with_policy(project):
         if method.rate_limit and "gateway" not in method.callers:
@@ -209,6 +218,7 @@ RULES = (
     served_services_exist,
     has_deadline,
     the_edge_is_limited,
+    limits_have_a_window,
     only_the_edge_is_limited,
     reasons_are_constants,
     reasons_are_raised,

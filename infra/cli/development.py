@@ -16,8 +16,8 @@ from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-OPTIONAL: tuple[str, ...] = ()
-"""Markers of tests that need an engine which the locks do not bring; `--all` runs them too."""
+OPTIONAL = ("engines",)
+"""Folders of tests/ that need an engine which the locks do not bring; `--all` or their names run them."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 CHECKS = {
     "format": ("ruff", "format", "--check", "--quiet", "."),
@@ -33,9 +33,11 @@ def test(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Also what needs an optional engine; CI does.")] = False,
 ) -> None:
-    """Run the tests. Whatever else is given goes to pytest: paths, -k, -x …"""
-    skipped = [] if everything or not OPTIONAL else ["-m", " and ".join(f"not {name}" for name in OPTIONAL)]
-    sys.exit(_run("python", "-m", "pytest", *skipped, *context.args))
+    """Run the tests. Whatever else is given goes to pytest: folders of tests/ by name, paths, -k, -x …"""
+    named = [f"tests/{one}" if (ROOT / "tests" / one).is_dir() else one for one in context.args]
+    asked = everything or any(f"tests/{name}" in one for name in OPTIONAL for one in named)
+    skipped = [] if asked else [f"--ignore=tests/{name}" for name in OPTIONAL]
+    sys.exit(_run("python", "-m", "pytest", *skipped, *named))
 
 
 @app.command()

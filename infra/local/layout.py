@@ -68,6 +68,7 @@ class Layout:
             public_url=self.public_url,
             trusted_hops=self.settings.trusted_hops,
             cors_origins=self.settings.cors_origins,
+            limiter=str(self.run / "limiter.sock") if self.settings.limits == "shared" else "",
             trace_ratio=self.settings.trace_ratio,
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.config import EDGE
 from infra import ca, envoys, migrations
 from infra.events import streams
-from infra.local import account, boxes
+from infra.local import account, boxes, limiter
 from infra.local.layout import Layout, private_folder, write_private
 from mesh import health
 from mesh.contract import contract
@@ -58,7 +58,8 @@ def units(layout: Layout) -> tuple[Unit, ...]:
 
 
 def _boxes(layout: Layout) -> tuple[Unit, ...]:
-    return (_postgres(layout), _valkey(layout), _nats(layout), _mail(layout))
+    shared = (_limiter(layout),) if layout.settings.limits == "shared" else ()
+    return (_postgres(layout), _valkey(layout), _nats(layout), _mail(layout), *shared)
 
 
 def _what(name: str) -> str:
@@ -109,7 +110,8 @@ def _postgres(layout: Layout) -> Unit:
 
 def _valkey(layout: Layout) -> Unit:
     socket = layout.run / "valkey.sock"
-    passwords = {name: layout.secret(name, "valkey") for name in ("stack", *_needing("valkey"))}
+    users = ("stack", limiter.NAME, *_needing("valkey"))
+    passwords = {name: layout.secret(name, "valkey") for name in users}
     return Unit(
         "valkey",
         _what("valkey"),
@@ -139,6 +141,27 @@ def _mail(layout: Layout) -> Unit:
         lambda: boxes.mail_command(layout.folder("mail"), port),
         lambda: boxes.mail_ready(port),
         f"127.0.0.1:{port}",
+    )
+
+
+def _limiter(layout: Layout) -> Unit:
+    folder, socket = layout.folder("limiter"), Path(layout.addresses.limiter)
+    valkey, password = layout.run / "valkey.sock", layout.secret(limiter.NAME, "valkey")
+
+    async def prepare() -> None:
+        limiter.configure(folder, contract())
+        socket.unlink(missing_ok=True)
+
+    return Unit(
+        limiter.NAME,
+        "limits that gateways share",
+        limiter.command,
+        lambda: health.check(socket),
+        str(socket),
+        after=("valkey",),
+        check=limiter.check,
+        prepare=prepare,
+        environment=limiter.environment(folder, socket, valkey, password),
     )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -285,10 +285,10 @@ def _identities(addresses: Addresses) -> ca.Authority:
 
 
 @contextmanager
-def rig() -> Iterator[Rig]:
-    """Services auth and users, their sidecars and the gateway."""
+def rig(**changes: Any) -> Iterator[Rig]:
+    """Services auth and users, their sidecars and the gateway. `changes`: of its Addresses."""
     root = Path(tempfile.mkdtemp(prefix="tulle-"))
-    addresses, signer = _addresses(root), Signer()
+    addresses, signer = replace(_addresses(root), **changes), Signer()
     services = {name: Service(name) for name in ("auth", "users")}
     services["auth"].answers[GET_JWKS] = lambda request, context: signer.jwks()
     made = Rig(addresses, _identities(addresses), services, signer)

@@ -98,6 +98,9 @@ PLANTS = {
     "no deadline": Plant(methods.has_deadline, "option (tulle.policy", (("      deadline: {seconds: 1}\n", ""),)),
     "an unlimited edge": Plant(methods.the_edge_is_limited, "option (tulle.policy", ((LIMIT, ""),)),
     "a limit without a time": Plant(methods.the_edge_is_limited, "rate_limit", (("        per: {seconds: 60}\n", ""),)),
+    "a limit over a window of its own": Plant(
+        methods.limits_have_a_window, "per", (("per: {seconds: 60}", "per: {seconds: 90}"),)
+    ),
     "a limit where the edge cannot come": Plant(
         methods.only_the_edge_is_limited, "rate_limit", (('callers: ["billing"]\n', f'callers: ["billing"]\n{LIMIT}'),)
     ),

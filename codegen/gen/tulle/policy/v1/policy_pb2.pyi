@@ -163,7 +163,9 @@ class RateLimit(_message.Message):
     """Calls that may be made in `per`; also the size of the bucket."""
     @_builtins.property
     def per(self) -> _duration_pb2.Duration:
-        """The time in which the bucket fills up again."""
+        """The time in which the bucket fills up again: a second, a minute, an hour
+        or a day, the windows that several gateways can count together.
+        """
 
     def __init__(
         self,
