@@ -145,7 +145,7 @@ def _mail(layout: Layout) -> Unit:
 
 
 def _limiter(layout: Layout) -> Unit:
-    folder, socket = layout.folder("limiter"), Path(layout.addresses.limiter)
+    folder, socket = layout.folder("limiter"), layout.run / "limiter.sock"
     valkey, password = layout.run / "valkey.sock", layout.secret(limiter.NAME, "valkey")
 
     async def prepare() -> None:
