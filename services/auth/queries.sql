@@ -101,9 +101,16 @@ INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM changed RETURNING event_
 -- name: rehash(user_id, old, new)!
 UPDATE accounts SET password_hash = :new WHERE user_id = :user_id AND password_hash = :old;
 
--- name: put_challenge(challenge, user_id, device, expire_time)!
+-- name: lock_account(user_id)!
+-- What is written next sees every session and challenge that somebody was about to put.
+SELECT FROM accounts WHERE user_id = :user_id FOR NO KEY UPDATE;
+
+-- name: put_challenge(challenge, user_id, password_hash, second_factor, device, expire_time)$
+-- FOR SHARE: waits for a change of the password, and makes one wait.
 INSERT INTO challenges (challenge, user_id, device, expire_time)
-VALUES (:challenge, :user_id, :device, :expire_time);
+SELECT :challenge, user_id, :device, :expire_time::timestamptz FROM accounts
+ WHERE user_id = :user_id AND password_hash = :password_hash AND totp_confirmed = :second_factor FOR SHARE
+RETURNING user_id;
 
 -- name: get_challenged(challenge, now)^
 SELECT user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
@@ -113,13 +120,19 @@ SELECT user_id, organisation_id, email, password_hash, password_length, roles, t
 -- name: close_challenge(challenge)$
 DELETE FROM challenges WHERE challenge = :challenge RETURNING user_id;
 
--- name: put_session(session_id, user_id, device, token_hash, create_time, refresh_time, expire_time, others)!
-WITH too_many AS (
+-- name: put_session(session_id, user_id, password_hash, second_factor, device, token_hash, create_time, refresh_time, expire_time, others)$
+WITH shown AS (
+    SELECT user_id FROM accounts
+     WHERE user_id = :user_id AND password_hash = :password_hash AND totp_confirmed = :second_factor FOR SHARE
+), too_many AS (
     DELETE FROM sessions WHERE session_id IN (
-        SELECT session_id FROM sessions WHERE user_id = :user_id ORDER BY session_id DESC OFFSET :others)
+        SELECT session_id FROM sessions JOIN shown USING (user_id) ORDER BY session_id DESC OFFSET :others)
 )
 INSERT INTO sessions (session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)
-VALUES (:session_id, :user_id, :device, :token_hash, :create_time, :refresh_time, :expire_time);
+SELECT :session_id, user_id, :device, :token_hash::bytea, :create_time::timestamptz, :refresh_time::timestamptz,
+       :expire_time::timestamptz
+  FROM shown
+RETURNING session_id;
 
 -- name: rotate(session_id, old, new, now, idle_since)^
 WITH rotated AS (

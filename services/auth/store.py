@@ -80,7 +80,8 @@ class PostgresStore:
     async def reset_password(
         self, mail_id: str, old: Account, new: Account, now: datetime, notice: Mail, event: MailRequested
     ) -> bool:
-        async with self.database.connection() as connection:
+        async with self.database.transaction() as connection:
+            await sql.lock_account(connection, user_id=old.user_id)
             done = await sql.reset_password(
                 connection,
                 mail_id=mail_id,
@@ -108,7 +109,8 @@ class PostgresStore:
     async def set_password(
         self, old: Account, new: Account, keep: SessionId, notice: Mail, event: MailRequested
     ) -> bool:
-        async with self.database.connection() as connection:
+        async with self.database.transaction() as connection:
+            await sql.lock_account(connection, user_id=old.user_id)
             done = await sql.set_password(
                 connection,
                 user_id=old.user_id,
@@ -125,11 +127,12 @@ class PostgresStore:
         async with self.database.connection() as connection:
             await sql.rehash(connection, user_id=user_id, old=old, new=new)
 
-    async def put_challenge(self, challenge: bytes, user_id: UserId, device: str, expires: datetime) -> None:
+    async def put_challenge(self, challenge: bytes, account: Account, device: str, expires: datetime) -> bool:
         async with self.database.connection() as connection:
-            await sql.put_challenge(
-                connection, challenge=challenge, user_id=user_id, device=device, expire_time=expires
+            put = await sql.put_challenge(
+                connection, challenge=challenge, device=device, expire_time=expires, **_shown(account)
             )
+        return put is not None
 
     async def challenged(self, challenge: bytes, now: datetime) -> tuple[Account, str] | None:
         async with self.database.connection() as connection:
@@ -145,19 +148,20 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return await sql.close_challenge(connection, challenge=challenge) is not None
 
-    async def put_session(self, session: Session, token_hash: bytes, most: int) -> None:
+    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
         async with self.database.connection() as connection:
-            await sql.put_session(
+            put = await sql.put_session(
                 connection,
                 session_id=session.session_id,
-                user_id=session.user_id,
                 device=session.device,
                 token_hash=token_hash,
                 create_time=session.create_time,
                 refresh_time=session.refresh_time,
                 expire_time=session.expire_time,
                 others=most - 1,
+                **_shown(account),
             )
+        return put is not None
 
     async def rotate(
         self, session_id: SessionId, old: bytes, new: bytes, now: datetime, idle_since: datetime
@@ -237,6 +241,15 @@ class PostgresStore:
     async def administrators(self) -> int:
         async with self.database.connection() as connection:
             return int(await sql.administrators(connection))
+
+
+def _shown(account: Account) -> dict[str, object]:
+    """What somebody has shown to be theirs, as it stood then."""
+    return {
+        "user_id": account.user_id,
+        "password_hash": account.password_hash,
+        "second_factor": account.totp_confirmed,
+    }
 
 
 def _notice(notice: Mail, event: MailRequested) -> dict[str, object]:

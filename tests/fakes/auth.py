@@ -111,8 +111,11 @@ class FakeStore:
         if account and account.password_hash == old:
             self.accounts[user_id] = replace(account, password_hash=new)
 
-    async def put_challenge(self, challenge: bytes, user_id: UserId, device: str, expires: datetime) -> None:
-        self._challenges[challenge] = (user_id, device, expires)
+    async def put_challenge(self, challenge: bytes, account: Account, device: str, expires: datetime) -> bool:
+        if not self._stands(account):
+            return False
+        self._challenges[challenge] = (account.user_id, device, expires)
+        return True
 
     async def challenged(self, challenge: bytes, now: datetime) -> tuple[Account, str] | None:
         if challenge not in self._challenges or self._challenges[challenge][2] <= now:
@@ -123,11 +126,20 @@ class FakeStore:
     async def close_challenge(self, challenge: bytes) -> bool:
         return self._challenges.pop(challenge, None) is not None
 
-    async def put_session(self, session: Session, token_hash: bytes, most: int) -> None:
+    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+        if not self._stands(account):
+            return False
         own = sorted((one for one, kept in self.kept.items() if kept.session.user_id == session.user_id), reverse=True)
         for oldest in own[most - 1 :]:
             del self.kept[oldest]
         self.kept[session.session_id] = Kept(session, token_hash)
+        return True
+
+    def _stands(self, account: Account) -> bool:
+        """Whether password and second factor are still as somebody has shown them."""
+        now = self.accounts.get(account.user_id)
+        shown = (account.password_hash, account.totp_confirmed)
+        return now is not None and (now.password_hash, now.totp_confirmed) == shown
 
     async def rotate(
         self, session_id: SessionId, old: bytes, new: bytes, now: datetime, idle_since: datetime

@@ -65,8 +65,8 @@ class Store(Protocol):
     async def rehash(self, user_id: UserId, old: str, new: str) -> None:
         """Replace a hash by a stronger one of the same password, unless the password was changed meanwhile."""
 
-    async def put_challenge(self, challenge: bytes, user_id: UserId, device: str, expires: datetime) -> None:
-        """Keep the hash of a challenge."""
+    async def put_challenge(self, challenge: bytes, account: Account, device: str, expires: datetime) -> bool:
+        """Keep the hash of a challenge; False if password or second factor are not as in `account` any more."""
 
     async def challenged(self, challenge: bytes, now: datetime) -> tuple[Account, str] | None:
         """The account and device of a challenge that is still open."""
@@ -74,8 +74,12 @@ class Store(Protocol):
     async def close_challenge(self, challenge: bytes) -> bool:
         """Use the challenge up; whether it was still there."""
 
-    async def put_session(self, session: Session, token_hash: bytes, most: int) -> None:
-        """Keep a new session, and end the oldest of its user's that would be more than `most`."""
+    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+        """Keep a new session, and end the oldest of its user's that would be more than `most`.
+
+        False if password or second factor are not as in `account` any more: a change ends all sessions, and
+        one that was about to begin is among them.
+        """
 
     async def rotate(
         self, session_id: SessionId, old: bytes, new: bytes, now: datetime, idle_since: datetime

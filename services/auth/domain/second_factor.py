@@ -55,8 +55,12 @@ class SecondFactor:
 
         Raises: BadCredentials; BadCode; TooManyAttempts; TotpNotEnrolled; PasswordTooShort.
         """
-        account = await self._shown(caller, password, code)
+        own = await self.authentication.own(caller)
+        account = await self.authentication.by_password(caller, own.email, password)
+        require(account.second_factor, TotpNotEnrolled)
+        # Before a code is used up: the next one may be half a minute away.
         require(account.password_length >= ALONE, PasswordTooShort)
+        await self.authentication.by_code(caller, account, code)
         notice = self.accounts.mail(MailKind.TOTP_DISABLED, account.email)
         require(await self.store.drop_totp(account, notice, MailRequested.of(caller, notice)), Conflict)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mesh.model import Caller, SessionId, User, UserId, new_id, require
+from mesh.model import Caller, Conflict, SessionId, User, UserId, new_id, require
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.entities import (
     CHALLENGE_WITHIN,
@@ -45,20 +45,20 @@ class Sessions:
     async def log_in(self, caller: Caller, email: str, password: str, device: str) -> Issued | str:
         """Tokens, or the challenge that a second factor must answer.
 
-        Raises: BadCredentials; TooManyAttempts.
+        Raises: BadCredentials; TooManyAttempts; Conflict if the password was changed meanwhile.
         """
         account = await self.authentication.by_password(caller, email, password)
         if not account.second_factor:
             return await self._begin(account, device)
         challenge = secrets.token_urlsafe(32)
         expires = self.now() + CHALLENGE_WITHIN
-        await self.store.put_challenge(_hash(challenge), account.user_id, device, expires)
+        require(await self.store.put_challenge(_hash(challenge), account, device, expires), Conflict)
         return challenge
 
     async def complete(self, caller: Caller, challenge: str, code: str) -> Issued:
         """Answer a challenge with a code of the device or a recovery code.
 
-        Raises: BadChallenge; BadCode; TooManyAttempts.
+        Raises: BadChallenge; BadCode; TooManyAttempts; Conflict if the password was changed meanwhile.
         """
         found = await self.store.challenged(_hash(challenge), self.now())
         if found is None:
@@ -132,7 +132,7 @@ class Sessions:
             expire_time=now + SESSION_LIFE,
         )
         token = RefreshToken.first(session.session_id)
-        await self.store.put_session(session, token.hash, MOST_SESSIONS)
+        require(await self.store.put_session(session, account, token.hash, MOST_SESSIONS), Conflict)
         signed_in = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
         return await self._issued(signed_in, token)
 

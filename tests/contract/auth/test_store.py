@@ -58,8 +58,8 @@ async def opened(kept: Kept, email: str = ADA) -> Account:
     return account
 
 
-async def log_in(kept: Kept, account: Account, most: int = 9, at: float | None = None) -> Session:
-    session = Session(
+def new_session(account: Account, at: float | None = None) -> Session:
+    return Session(
         session_id=SessionId(new_id("session", at)),
         user_id=account.user_id,
         device="phone",
@@ -67,7 +67,11 @@ async def log_in(kept: Kept, account: Account, most: int = 9, at: float | None =
         refresh_time=NOON,
         expire_time=LATER,
     )
-    await kept.store.put_session(session, b"t0", most)
+
+
+async def log_in(kept: Kept, account: Account, most: int = 9, at: float | None = None) -> Session:
+    session = new_session(account, at)
+    assert await kept.store.put_session(session, account, b"t0", most)
     return session
 
 
@@ -131,7 +135,7 @@ async def test_a_reset_is_used_once_and_ends_everything(kept: Kept) -> None:
     """A reset sets the password, ends sessions, challenges and other resets, keeps the second factor."""
     account = await enrolled(kept, await opened(kept))
     session, first, other = await log_in(kept, account), await asked_reset(kept), await asked_reset(kept)
-    await kept.store.put_challenge(b"c", account.user_id, "", LATER)
+    assert await kept.store.put_challenge(b"c", account, "", LATER)
     assert await kept.store.reset_account(first, LATER) is None
     new = replace(account, password_hash="new", password_length=9)
     notice = mail(MailKind.PASSWORD_CHANGED)
@@ -174,11 +178,22 @@ async def test_a_rehash_replaces_the_hash_it_knows(kept: Kept) -> None:
 async def test_a_challenge_is_closed_once(kept: Kept) -> None:
     """A challenge tells its account and device until it is closed or expires."""
     account = await opened(kept)
-    await kept.store.put_challenge(b"c", account.user_id, "phone", LATER)
+    assert await kept.store.put_challenge(b"c", account, "phone", LATER)
     assert await kept.store.challenged(b"c", NOON) == (account, "phone")
     assert await kept.store.challenged(b"c", LATER) is None
     assert [await kept.store.close_challenge(b"c"), await kept.store.close_challenge(b"c")] == [True, False]
     assert await kept.store.challenged(b"c", NOON) is None
+
+
+async def test_what_was_shown_must_still_be_true(kept: Kept) -> None:
+    """With another password or second factor than was shown, neither a challenge nor a session begins."""
+    account = await opened(kept)
+    for shown in (replace(account, password_hash="old"), replace(account, totp_confirmed=True)):
+        assert not await kept.store.put_challenge(b"c", shown, "phone", LATER)
+        assert await kept.store.challenged(b"c", NOON) is None
+        session = new_session(account)
+        assert not await kept.store.put_session(session, shown, b"t0", 9)
+        assert await living(kept, session) is None
 
 
 async def test_a_refresh_token_rotates_once(kept: Kept) -> None:

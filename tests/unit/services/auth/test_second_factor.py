@@ -91,6 +91,19 @@ async def test_a_short_password_keeps_its_second_factor(world: World) -> None:
     assert await world.challenge(SHORT)
 
 
+async def test_a_refusal_for_the_password_uses_no_code_up(world: World) -> None:
+    """Who may not switch the factor off, since the password is too short alone, can still use the same code."""
+    await world.sign_up()
+    ada = await world.caller()
+    seed, _ = await world.enrol(ada)
+    world.wait(seconds=STEP)
+    await world.accounts.change_password(ada, PASSWORD, SHORT, world.code(seed))
+    world.wait(seconds=STEP)
+    with pytest.raises(PasswordTooShort):
+        await world.second_factor.disable(ada, SHORT, world.code(seed))
+    assert await world.second_factor.regenerate_codes(ada, SHORT, world.code(seed))
+
+
 async def test_a_factor_is_changed_after_showing_both(world: World) -> None:
     """Without the right password and a fresh code the second factor stays."""
     await world.sign_up()

@@ -1,0 +1,113 @@
+"""Two at once on one account: whoever loses has changed nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from infra.postgres import Database
+from mesh.model import ADMINISTRATOR, Caller, OrganisationId, SessionId, UserId, new_id
+from services.auth.domain.entities import Account, AccountCreated, Mail, MailKind, MailRequested, RolesChanged, Session
+from services.auth.store import PostgresStore, sql
+
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(days=1)
+CALLER = Caller("gateway")
+
+
+@pytest.fixture
+def store(database: Database) -> PostgresStore:
+    return PostgresStore(database)
+
+
+def mail(kind: MailKind, email: str) -> Mail:
+    return Mail(mail_id=new_id("mail"), kind=kind, email=email, create_time=NOW)
+
+
+async def account(store: PostgresStore, email: str = "ada@example.com") -> Account:
+    asked = mail(MailKind.VERIFY, email)
+    await store.sign_up(asked, "hash", 20, LATER, MailRequested.of(CALLER, asked))
+    new = Account(
+        user_id=UserId(new_id("user")),
+        organisation_id=OrganisationId(new_id("organisation")),
+        email="",
+        password_hash="",
+        password_length=0,
+        create_time=NOW,
+    )
+    opened = await store.open_account(asked.mail_id, new, AccountCreated.of(CALLER, new), NOW)
+    assert opened is not None
+    return opened
+
+
+def session(of: Account) -> Session:
+    return Session(
+        session_id=SessionId(new_id("session")),
+        user_id=of.user_id,
+        device="phone",
+        create_time=NOW,
+        refresh_time=NOW,
+        expire_time=LATER,
+    )
+
+
+async def reset(store: PostgresStore, of: Account) -> bool:
+    asked, notice = mail(MailKind.RESET, of.email), mail(MailKind.PASSWORD_CHANGED, of.email)
+    await store.request_reset(asked, LATER, MailRequested.of(CALLER, asked))
+    new = replace(of, password_hash="new")
+    return await store.reset_password(asked.mail_id, of, new, NOW, notice, MailRequested.of(CALLER, notice))
+
+
+def apart(work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
+    """A task outside of the transaction that is open here."""
+    return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+
+
+async def test_a_log_in_that_waits_for_a_reset_does_not_begin(store: PostgresStore) -> None:
+    """A session with the old password, put while a reset is being written, is not there afterwards."""
+    ada = await account(store)
+    async with store.database.transaction() as connection:
+        await sql.lock_account(connection, user_id=ada.user_id)
+        waiting = apart(store.put_session(session(ada), ada, b"t", 9))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        assert await reset(store, ada)
+    assert await waiting is False
+    assert await store.sessions(ada.user_id, NOW, NOW - timedelta(days=1), 9) == []
+
+
+async def test_a_reset_ends_a_session_that_began_beside_it(store: PostgresStore) -> None:
+    """A session that was being put when the reset came ends with all the others."""
+    ada = await account(store)
+    async with store.database.transaction():
+        assert await store.put_session(session(ada), ada, b"t", 9)
+        resetting = apart(reset(store, ada))
+        await asyncio.sleep(0.1)
+        assert not resetting.done()
+    assert await resetting
+    assert await store.sessions(ada.user_id, NOW, NOW - timedelta(days=1), 9) == []
+
+
+async def test_two_administrators_cannot_remove_each_other(store: PostgresStore) -> None:
+    """However close together they do it, one of them stays."""
+    ada, bob = await account(store), await account(store, "bob@example.com")
+    for _ in range(20):
+        for one in (ada, bob):
+            now = await store.account(one.user_id)
+            assert now is not None
+            if ADMINISTRATOR not in now.roles:
+                assert await _set(store, now, frozenset({ADMINISTRATOR}))
+        both = [await store.account(one.user_id) for one in (ada, bob)]
+        done = await asyncio.gather(*(_set(store, one, frozenset()) for one in both if one))
+        assert sorted(done) == [False, True]
+        assert await store.administrators() == 1
+
+
+async def _set(store: PostgresStore, of: Account, roles: frozenset[str]) -> bool:
+    return await store.set_roles(of, roles, RolesChanged.of(CALLER, of, roles))
