@@ -83,3 +83,20 @@ Step = Callable[[Method, Proceed], Proceed]
 
 current: ContextVar[Call | None] = ContextVar("call", default=None)
 """The call that this task serves: stubs pass its deadline, token, request id and trace on."""
+
+
+class Work(NamedTuple):
+    """What a worker does that serves no call, such as the handling of an event. `deadline` as in Call."""
+
+    deadline: float
+    request_id: str
+    traceparent: str
+    token: str = ""
+
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative when it has passed."""
+        return self.deadline - time.monotonic()
+
+
+working: ContextVar[Work | None] = ContextVar("work", default=None)
+"""The work of this task, which stubs pass on as they do with `current`."""

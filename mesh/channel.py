@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from mesh import errors, limits, model, trace
-from mesh.call import current
+from mesh.call import current, working
 from mesh.contract import NONE, Contract, Method, contract
 
 Stub = TypeVar("Stub")
@@ -101,7 +101,7 @@ async def open_mutual(
 
 def _timeout(method: Method, asked: float | None) -> float:
     """Raises: DeadlineExceeded if the call that we serve has no time left."""
-    call = current.get()
+    call = current.get() or working.get()
     limit = min(method.deadline, *([] if asked is None else [asked]), *([call.remaining()] if call else []), 1e9)
     if limit <= 0:
         raise model.DeadlineExceeded
@@ -109,8 +109,8 @@ def _timeout(method: Method, asked: float | None) -> float:
 
 
 def _metadata(method: Method) -> tuple[tuple[str, str], ...]:
-    """Outside of a call, as in a worker, a trace begins here."""
-    call = current.get()
+    """With neither a call nor an event as its cause, a trace begins here."""
+    call = current.get() or working.get()
     if call is None:
         return (("x-request-id", f"{random.getrandbits(128):032x}"), ("traceparent", trace.child("", 0.0)))
     pairs = (("x-request-id", call.request_id), ("traceparent", call.traceparent))

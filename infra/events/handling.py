@@ -13,7 +13,8 @@ from tulle.event.v1 import event_pb2
 from infra import limits
 from infra.events.received import Subscriptions, decode, received, verified
 from infra.postgres import COLLISIONS
-from mesh import model
+from mesh import model, trace
+from mesh.call import Work, working
 from mesh.contract import Contract, Event
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,7 @@ class Handlers:
 
     async def handle(self, event: event_pb2.Event) -> None:
         """Run the event's handler, in the ambient transaction. Raises: HandlerFailed; COLLISIONS."""
-        began = time.perf_counter()
+        began, before = time.perf_counter(), working.set(_work(event))
         try:
             message, handler = self._handlers[event.type]
             async with asyncio.timeout(limits.HANDLER_TIMEOUT):
@@ -63,6 +64,8 @@ class Handlers:
             raise  # the transaction is run again
         except Exception as error:
             raise HandlerFailed(error) from error
+        finally:
+            working.reset(before)
         log.info(
             "event",
             type=event.type,
@@ -72,3 +75,8 @@ class Handlers:
             trace_id=event.traceparent[3:35],
             ms=round((time.perf_counter() - began) * 1000, 2),
         )
+
+
+def _work(event: event_pb2.Event) -> Work:
+    """Calls that the handler makes are caused by the event, in its trace and within its time."""
+    return Work(time.monotonic() + limits.HANDLER_TIMEOUT, event.event_id, trace.child(event.traceparent, 0.0))

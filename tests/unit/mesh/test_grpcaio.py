@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2 as reflected
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from mesh import contract, health, limits
-from mesh.call import Call, Peer, current
+from mesh.call import Call, Peer, Work, current, working
 from mesh.channel import STATUS_DETAILS, Channel
 from mesh.health import Health, HealthServicer
 from mesh.identity import SECRET, XFCC, SidecarIdentity
@@ -232,6 +232,16 @@ async def test_the_current_call_is_passed_on(folder: Path) -> None:
         current.set(served._replace(deadline=time.monotonic() - 1))
         with pytest.raises(DeadlineExceeded):
             await door.stub.Echo(ask())
+
+
+async def test_the_cause_of_a_workers_call_is_passed_on(folder: Path) -> None:
+    """A stub that a worker uses passes on what it works for: an event's id, its trace and the time for it."""
+    async with serve(Echo(), folder) as door:
+        working.set(Work(time.monotonic() + 0.5, "event_1", TRACE))
+        await door.stub.Echo(ask())
+        seen = door.echo.servicer.calls[0]
+        assert (seen.caller.request_id, seen.caller.traceparent[:36], seen.token) == ("event_1", TRACE[:36], "")
+        assert seen.remaining() < 0.5
 
 
 async def test_a_token_stays_where_it_is_not_asked_for(door: Door) -> None:
