@@ -79,7 +79,11 @@ class Call(NamedTuple):
 Proceed = Callable[[Any, Call], Awaitable[bytes]]
 """The rest of the pipeline: from a request (bytes until it is decoded) to the answer's bytes, empty for a stream."""
 Step = Callable[[Method, Proceed], Proceed]
-"""Puts something around the rest of the pipeline of one method, when handlers are collected."""
+"""Puts something around the rest of the pipeline of one method, when handlers are collected.
+
+A step that has nothing to do afterwards is a plain function that gives back what the rest gives: a
+coroutine less for every call.
+"""
 
 current: ContextVar[Call | None] = ContextVar("call", default=None)
 """The call that this task serves: stubs pass its deadline, token, request id and trace on."""

@@ -79,10 +79,10 @@ async def _stopped(stream: asyncio.Future[bytes]) -> None:
 def _without_token(proceed: Proceed) -> Callable[[bytes, Call], Awaitable[bytes]]:
     """The contract has no end user: a token is not looked at, nor passed on."""
 
-    async def step(request: bytes, call: Call) -> bytes:
+    def step(request: bytes, call: Call) -> Awaitable[bytes]:
         if call.token:
             call = call._replace(token="")
             current.set(call)
-        return await proceed(request, call)
+        return proceed(request, call)
 
     return step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from mesh.call import STRANGER, Call, Peer, Proceed
 from mesh.contract import Method
@@ -21,10 +21,10 @@ _WORKLOADS = {topology.spiffe_id(name): name for name in topology.WORKLOAD}
 def known(method: Method, proceed: Proceed) -> Proceed:
     """The transport knows the peer. Raises: Unauthenticated."""
 
-    async def step(request: bytes, call: Call) -> bytes:
+    def step(request: bytes, call: Call) -> Awaitable[bytes]:
         if not call.peer.workload:
             raise Unauthenticated("The call did not come through this service's own sidecar.")
-        return await proceed(request, call)
+        return proceed(request, call)
 
     return step
 

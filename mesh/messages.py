@@ -28,12 +28,12 @@ def decoded(method: Method, proceed: Proceed) -> Proceed:
     """The request is a message of its type. Raises: Invalid."""
     decode = message_class(method.input).FromString
 
-    async def step(request: bytes, call: Call) -> bytes:
+    def step(request: bytes, call: Call) -> Awaitable[bytes]:
         try:
             message = decode(request)
         except DecodeError:
             raise Invalid("The request is not a message of the type that this method takes.") from None
-        return await proceed(message, call)
+        return proceed(message, call)
 
     return step
 

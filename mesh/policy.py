@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from mesh.call import Call, Proceed
 from mesh.contract import Method
 from mesh.model import Denied, Unauthenticated
@@ -10,10 +12,10 @@ from mesh.model import Denied, Unauthenticated
 def caller(method: Method, proceed: Proceed) -> Proceed:
     """Only workloads that the contract names. Raises: Denied."""
 
-    async def step(request: bytes, call: Call) -> bytes:
+    def step(request: bytes, call: Call) -> Awaitable[bytes]:
         if call.peer.workload not in method.callers:
             raise Denied("This workload may not call this method.")
-        return await proceed(request, call)
+        return proceed(request, call)
 
     return step
 
@@ -23,11 +25,11 @@ def role(method: Method, proceed: Proceed) -> Proceed:
     if not method.roles:
         return proceed
 
-    async def step(request: bytes, call: Call) -> bytes:
+    def step(request: bytes, call: Call) -> Awaitable[bytes]:
         if call.user is None:
             raise Unauthenticated
         if not method.roles & call.user.roles:
             raise Denied("This needs a role that you do not hold.")
-        return await proceed(request, call)
+        return proceed(request, call)
 
     return step

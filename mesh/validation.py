@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable
 
 import protovalidate
 from google.protobuf.message import Message
@@ -18,9 +19,9 @@ def valid(method: Method, proceed: Proceed) -> Proceed:
     """Raises: Invalid, naming the fields."""
     _prepare(method)
 
-    async def step(request: Message, call: Call) -> bytes:
+    def step(request: Message, call: Call) -> Awaitable[bytes]:
         validate(request)
-        return await proceed(request, call)
+        return proceed(request, call)
 
     return step
 

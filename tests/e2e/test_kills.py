@@ -21,7 +21,7 @@ SECONDS = 15.0
 """How long people sign up and processes die."""
 ARRIVALS = 4
 """People who are signing up at any moment."""
-VICTIMS = ("nats", "users", "auth", "users.sidecar", "auth.sidecar")
+VICTIMS = ("postgres", "valkey", "nats", "mail", "users", "auth", "users.sidecar", "auth.sidecar", "gateway")
 
 
 @dataclass
