@@ -92,7 +92,7 @@ def _edge(contract: Contract, addresses: Addresses) -> Config:
         "early_header_mutation_extensions": [envoy.forget("x-envoy-", "x-tulle-", "x-forwarded-client-cert")],
         "local_reply_config": {"mappers": replies.mappers(contract, shared_limits=bool(addresses.limiter))},
         "tracing": _tracing(addresses),
-        "access_log": [_access_log()],
+        "access_log": [_access_log(rest=True), _access_log(rest=False)],
     }
 
 
@@ -108,8 +108,11 @@ def _tracing(addresses: Addresses) -> Config:
     }
 
 
-def _access_log() -> Config:
-    return envoy.stdout_log(
+def _access_log(*, rest: bool) -> Config:
+    """One line for each request; for REST Envoy would make a gRPC status up from the code."""
+    status = {} if rest else {"grpc_status": "%GRPC_STATUS_NUMBER%"}
+    door = replies.REST if rest else replies.GRPC
+    log = envoy.stdout_log(
         {
             "time": "%START_TIME%",
             "log": "edge",
@@ -118,7 +121,7 @@ def _access_log() -> Config:
             "rpc": "%ROUTE_NAME%",
             "protocol": "%PROTOCOL%",
             "code": "%RESPONSE_CODE%",
-            "grpc_status": "%GRPC_STATUS_NUMBER%",
+            **status,
             "details": "%RESPONSE_CODE_DETAILS%",
             "flags": "%RESPONSE_FLAGS%",
             "milliseconds": "%DURATION%",
@@ -131,6 +134,7 @@ def _access_log() -> Config:
             "trace_id": "%TRACE_ID%",
         }
     )
+    return log | {"filter": door}
 
 
 def _filters(contract: Contract, addresses: Addresses) -> list[Config]:

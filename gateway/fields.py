@@ -74,7 +74,14 @@ def _routes(contract: Contract) -> Mapping[str, Verbs]:
     for method in offered(contract):
         for rule in method.http:
             found.setdefault(rule.path, {})[rule.verb] = (method, rule)
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda item: specificity(item[0])))
+
+
+def specificity(path: str) -> tuple[bool, list[tuple[int, str]]]:
+    """A key that sorts what the transcoder prefers first: a custom verb, then literal segments, `*`, `**`."""
+    bare = _VARIABLE.sub(lambda match: match[2] or "*", path)
+    segments = bare.split("/")
+    return ":" not in segments[-1], [(2 if "**" in one else 1 if "*" in one else 0, one) for one in segments]
 
 
 def _types(contract: Contract) -> Mapping[str, list[FieldDescriptor]]:

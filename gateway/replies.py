@@ -58,7 +58,7 @@ def mappers(contract: Contract, *, shared_limits: bool) -> list[Config]:
         _ready(),
         *(row for pause in _pauses(contract) for row in _limited(pause)),
         *(_limited_together() if shared_limits else ()),
-        *(over_grpc(refusal, DOMAIN, _GRPC) for refusal in (*COMMON, NO_SUCH_METHOD)),
+        *(over_grpc(refusal, DOMAIN, GRPC) for refusal in (*COMMON, NO_SUCH_METHOD)),
         *(_over_rest(refusal) for refusal in (*COMMON, *REST_ONLY)),
     ]
 
@@ -66,7 +66,7 @@ def mappers(contract: Contract, *, shared_limits: bool) -> list[Config]:
 def _corrected(failure: str, refusal: Refusal) -> Iterator[Config]:
     """The right status for a token's failure, for REST and for gRPC."""
     failed = _metadata(JWT, ["failure", "message"], {"string_match": {"exact": failure}})
-    for row, door in ((_over_rest(refusal), _REST), (over_grpc(refusal, DOMAIN), _GRPC)):
+    for row, door in ((_over_rest(refusal), REST), (over_grpc(refusal, DOMAIN), GRPC)):
         yield row | {"filter": every(failed, door), "status_code": refusal.status}
 
 
@@ -80,7 +80,7 @@ def _limited(pause: int) -> Iterator[Config]:
     """A row for each time to wait: in a row nothing can be computed."""
     refusal = replace(LIMITED, pause=float(pause))
     when = _expression(f"response.headers['retry-after'] == '{pause}'")
-    yield over_grpc(refusal, DOMAIN, when, _GRPC)
+    yield over_grpc(refusal, DOMAIN, when, GRPC)
     yield _over_rest(refusal, when)
 
 
@@ -88,7 +88,7 @@ def _limited_together() -> Iterator[Config]:
     """Rows for the limit that gateways share, whose window ends when `x-ratelimit-reset` says."""
     when = _expression("'x-ratelimit-reset' in response.headers")
     header = {"header": {"key": limits.RETRY_AFTER, "value": "%RESP(X-RATELIMIT-RESET)%"}}
-    for row in (over_grpc(LIMITED, DOMAIN, when, _GRPC), _over_rest(LIMITED, when)):
+    for row in (over_grpc(LIMITED, DOMAIN, when, GRPC), _over_rest(LIMITED, when)):
         yield row | {"headers_to_add": [*row.get("headers_to_add", ()), header]}
 
 
@@ -106,7 +106,7 @@ def _ready() -> Config:
     """What the strict check answers is JSON already."""
     own = _metadata(EDGE, ["refused"], {"bool_match": True})
     body = {"text_format_source": {"inline_string": _SAID}, "content_type": "application/json"}
-    return {"filter": every(own, _REST), "body_format_override": body}
+    return {"filter": every(own, REST), "body_format_override": body}
 
 
 def _over_rest(refusal: Refusal, *when: Config) -> Config:
@@ -116,7 +116,7 @@ def _over_rest(refusal: Refusal, *when: Config) -> Config:
         "details": list(_details(refusal)),
     }
     return {
-        "filter": every(has_status(refusal.status), *when, _REST),
+        "filter": every(has_status(refusal.status), *when, REST),
         "body_format_override": {"json_format": body, "content_type": "application/json"},
     }
 
@@ -142,9 +142,9 @@ def _header(name: str, **match: object) -> Config:
 
 _TRANSCODED = _header("x-envoy-original-path", present_match=True)
 _NOT_TRANSCODED = _header("x-envoy-original-path", present_match=True, invert_match=True)
-_IS_GRPC = _header("content-type", string_match={"prefix": "application/grpc"})
-_IS_NOT_GRPC = _header(
-    "content-type", string_match={"prefix": "application/grpc"}, invert_match=True, treat_missing_header_as_empty=True
-)
-_REST: Config = {"or_filter": {"filters": [_TRANSCODED, _IS_NOT_GRPC]}}
-_GRPC = every(_NOT_TRANSCODED, _IS_GRPC)
+# As Envoy itself and strict.lua know gRPC: this type, or one with a suffix. gRPC-Web is not spoken here.
+_GRPC_TYPE = {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}
+_IS_GRPC = _header("content-type", string_match=_GRPC_TYPE)
+_IS_NOT_GRPC = _header("content-type", string_match=_GRPC_TYPE, invert_match=True, treat_missing_header_as_empty=True)
+REST: Config = {"or_filter": {"filters": [_TRANSCODED, _IS_NOT_GRPC]}}
+GRPC = every(_NOT_TRANSCODED, _IS_GRPC)

@@ -50,14 +50,27 @@ local function skip_string(text, at, path)
     elseif char ~= 92 then
       malformed(path)
     end
-    place = found + 2
+    local _, last = find(text, '^["\\/bfnrt]', found + 1)
+    if not last then
+      _, last = find(text, "^u%x%x%x%x", found + 1)
+    end
+    if not last then
+      malformed(path)
+    end
+    place = last + 1
   end
 end
 
 local function skip_plain(text, at, path)
-  local _, last = find(text, "^-?%d+%.?%d*[eE]?[+-]?%d*", at)
+  local _, last = find(text, "^-?[1-9]%d*", at)
+  if not last then
+    _, last = find(text, "^-?0", at)
+  end
   if last then
-    return last + 1
+    local _, fraction = find(text, "^%.%d+", last + 1)
+    last = fraction or last
+    local _, exponent = find(text, "^[eE][+-]?%d+", last + 1)
+    return (exponent or last) + 1
   end
   for _, word in ipairs({"true", "false", "null"}) do
     if sub(text, at, at + #word - 1) == word then
@@ -227,17 +240,25 @@ local function check_query(query, known)
   end
 end
 
-local function find_route(path)
-  local verbs = ROUTES[path]
-  if verbs then
-    return verbs
-  end
-  for _, row in ipairs(PATTERNS) do
-    if find(path, row[1]) then
-      return row[2]
+-- The route of a verb at a path, as the transcoder finds it: the most specific that knows the verb.
+-- Without one, the verbs that the path does know.
+local function find_route(path, verb)
+  local known = {}
+  local function at(verbs)
+    for name in pairs(verbs) do
+      known[name] = true
     end
+    return verbs[verb]
   end
-  return nil
+  local route = ROUTES[path] and at(ROUTES[path])
+  for place = 1, #PATTERNS do
+    if route then
+      break
+    end
+    local row = PATTERNS[place]
+    route = find(path, row[1]) and at(row[2])
+  end
+  return route, known
 end
 
 local function answer(handle, status, code, problem, headers)
@@ -287,12 +308,10 @@ local function check_rest(handle, headers)
   if headers:get("upgrade") then
     return answer(handle, "400", 3, NO_UPGRADE)
   end
-  local verbs = find_route(path)
-  if not verbs then
+  local route, verbs = find_route(path, headers:get(":method"))
+  if not next(verbs) then
     return answer(handle, "404", 5, NO_PATH)
-  end
-  local route = verbs[headers:get(":method")]
-  if not route then
+  elseif not route then
     return answer(handle, "405", 12, NO_VERB, {["allow"] = allowed(verbs)})
   end
   local fine, problem = pcall(check_query, query, route.query)
@@ -314,11 +333,20 @@ local function check_rest(handle, headers)
   end
 end
 
--- A client's own id goes into logs and events, so it is short and plain there.
-local function tame_request_id(headers)
+-- A client's own id goes into logs and events, so it is short and plain there; if nothing is left of it, ours.
+local function tame_request_id(handle, headers)
   local id = headers:get("x-request-id")
   if id and (#id > 64 or find(id, "[^%w._-]")) then
-    headers:replace("x-request-id", sub(gsub(id, "[^%w._-]", ""), 1, 64))
+    id = sub(gsub(id, "[^%w._-]", ""), 1, 64)
+    headers:replace("x-request-id", id ~= "" and id or "edge-" .. handle:timestampString(EnvoyTimestampResolution.MICROSECOND))
+  end
+end
+
+-- The scheme is known in any case (RFC 9110, 11.1), but what decides looks for one spelling.
+local function spell_scheme(headers)
+  local token = match(headers:get("authorization") or "", "^[Bb][Ee][Aa][Rr][Ee][Rr] +(.*)$")
+  if token then
+    headers:replace("authorization", "Bearer " .. token)
   end
 end
 
@@ -353,7 +381,8 @@ end
 
 local function check(handle)
   local headers = handle:headers()
-  tame_request_id(headers)
+  tame_request_id(handle, headers)
+  spell_scheme(headers)
   local kind = headers:get("content-type")
   if kind == "application/grpc" or kind and find(kind, "^application/grpc%+") then
     return pass_on(headers, PASSED_GRPC)

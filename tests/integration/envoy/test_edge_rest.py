@@ -212,7 +212,27 @@ def test_a_wild_request_id_is_tamed(mesh: Rig) -> None:
     """Nothing that a client sends as its request id can be long or strange in logs and events."""
     with mesh.rest(token=mesh.token()) as client:
         response = client.get("/v1/users/me", headers={"x-request-id": '"}{' + "x" * 500})
+        nothing = client.get("/v1/users/me", headers={"x-request-id": "::::"})
     assert response.headers["x-request-id"] == "x" * 64
+    made = nothing.headers["x-request-id"]
+    assert made.startswith("edge-")
+    assert mesh.services["users"].last().metadata["x-request-id"] == made
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_scheme_of_a_token_is_known_in_any_case(mesh: Rig, scheme: str) -> None:
+    """`authorization: bearer …` is what RFC 9110 says it is, and reaches the service in one spelling."""
+    with mesh.rest() as client:
+        answer = client.get("/v1/users/me", headers={"authorization": f"{scheme} {mesh.token()}"})
+    assert answer.status_code == 200
+    assert mesh.services["users"].last().metadata["authorization"].startswith("Bearer ey")
+
+
+@pytest.mark.parametrize("kind", ["application/grpc-web", "application/grpc; charset=utf-8", "application/grpcx"])
+def test_what_only_looks_like_grpc_is_rest(mesh: Rig, kind: str) -> None:
+    """A content type that is not exactly gRPC's gets refusals in JSON, as every REST request does."""
+    with mesh.rest() as client:
+        assert refusal(client.post("/v1/nothing", headers={"content-type": kind}))[0] == 404
 
 
 def test_tokens_stay_away_from_methods_without_an_end_user(mesh: Rig) -> None:
@@ -263,6 +283,7 @@ def test_the_access_log_has_the_trace_and_no_secrets(mesh: Rig) -> None:
     line = next(line for line in mesh.log("gateway").splitlines() if trace in line)
     row = json.loads(line)
     assert (row["trace_id"], row["path"], row["code"], row["user"]) == (trace, "/v1/users", 403, "user_logged")
+    assert "grpc_status" not in row  # Envoy would make one up from the 403
     assert "hidden" not in line
     assert token not in line
 

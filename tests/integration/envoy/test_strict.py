@@ -85,6 +85,14 @@ def reason(response: httpx.Response) -> str:
         ('{"etag": "\\', "MALFORMED_JSON", ""),
         ('{"etag": "a\nb"}', "MALFORMED_JSON", ""),
         ('{"etag": "a\0b"}', "MALFORMED_JSON", ""),
+        ('{"etag": "a\\qb"}', "MALFORMED_JSON", ""),
+        ('{"etag": "\\x41"}', "MALFORMED_JSON", ""),
+        ('{"etag": "\\u12"}', "MALFORMED_JSON", ""),
+        ('{"et\\ag": "1"}', "MALFORMED_JSON", ""),
+        *(
+            (f'{{"etag": {number}}}', "MALFORMED_JSON", "")
+            for number in ("01", "1-2", "1e", "1.", ".5", "-", "+1", "0x1")
+        ),
     ],
 )
 def test_what_nobody_would_hear_is_refused_by_name(door: Door, body: str, expected: str, place: str) -> None:
@@ -145,7 +153,9 @@ def test_no_honest_body_is_refused(door: Door, fields: dict[str, Any], ascii_onl
 
 
 pieces = st.sampled_from([*sorted(KNOWN), *"{}[],:\"'\\-1 \né", "nope", "\\u0065", "null", "true"])
-quoted = st.one_of(pieces, names.map(lambda name: f'"{name}"'), st.just('"nope"'))
+inside = st.lists(st.sampled_from([*'\\\\\\qux/bfnrt"01aé ', "\\u0065", "\\u12", "\\x41"]), max_size=6).map("".join)
+members = st.tuples(names, inside).map(lambda pair: f'"{pair[0]}":"{pair[1]}"')
+quoted = st.one_of(pieces, members, names.map(lambda name: f'"{name}"'), st.just('"nope"'))
 
 
 @OFTEN

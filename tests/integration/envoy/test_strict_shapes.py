@@ -40,6 +40,21 @@ service ShapesService {
     option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["gateway"]
       rate_limit: {requests: 9 per: {seconds: 1}} deadline: {seconds: 1}};
   }
+  rpc Look(Shape) returns (Shape) {
+    option (google.api.http) = {get: "/v1/things/{parent}"};
+    option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["gateway"]
+      rate_limit: {requests: 9 per: {seconds: 1}} deadline: {seconds: 1}};
+  }
+  rpc Mend(Shape) returns (Shape) {
+    option (google.api.http) = {post: "/v1/things/{parent}:mend" body: "*"};
+    option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["gateway"]
+      rate_limit: {requests: 9 per: {seconds: 1}} deadline: {seconds: 1}};
+  }
+  rpc Mine(Shape) returns (Shape) {
+    option (google.api.http) = {delete: "/v1/things/mine"};
+    option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["gateway"]
+      rate_limit: {requests: 9 per: {seconds: 1}} deadline: {seconds: 1}};
+  }
   rpc Hidden(Shape) returns (Shape) {
     option (google.api.http) = {get: "/v1/hidden"};
     option (tulle.policy.v1.method) = {end_user: END_USER_NONE callers: ["operator"] deadline: {seconds: 1}};
@@ -193,3 +208,23 @@ def test_deep_templates_and_queries(client: httpx.Client) -> None:
     assert client.get("/v1/shapes/a?many.raw=AA").status_code == 400
     assert client.get("/v1/shapes/a?raw=1&raw=2").status_code == 400
     assert client.get("/v1/hidden").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status", "allow"),
+    [
+        ("GET", "/v1/things/one", 204, ""),
+        ("POST", "/v1/things/one:mend", 204, ""),
+        ("DELETE", "/v1/things/mine", 204, ""),
+        ("GET", "/v1/things/mine", 204, ""),
+        ("POST", "/v1/things/one", 405, "GET"),
+        ("PUT", "/v1/things/mine", 405, "DELETE, GET"),
+        ("GET", "/v1/things", 404, ""),
+    ],
+)
+def test_the_most_specific_route_that_knows_the_verb_is_taken(
+    client: httpx.Client, verb: str, path: str, status: int, allow: str
+) -> None:
+    """A custom verb and a literal path come before a variable; a verb that only the variable knows is found there."""
+    answer = client.request(verb, path)
+    assert (answer.status_code, answer.headers.get("allow", "")) == (status, allow)
