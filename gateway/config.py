@@ -13,9 +13,10 @@ from mesh import certificates, envoy, hops, upstreams
 from mesh.contract import REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.limits import LEEWAY, TOKEN_LIFE
-from mesh.sidecar import GATEWAY, transcoder
+from mesh.sidecar import transcoder
 from mesh.tokens import AUDIENCE
 from services import topology
+from services.topology import GATEWAY
 
 EDGE = "edge"
 """Name of the certificate of the TLS listener."""

@@ -12,7 +12,7 @@ from gateway.limits import RETRY_AFTER
 from mesh import envoy, hops
 from mesh.contract import Contract
 from mesh.envoy import Config
-from mesh.sidecar import GATEWAY
+from services.topology import GATEWAY
 
 FILTER = "envoy.filters.http.cors"
 _PACKAGE = "envoy.extensions.filters.http.cors.v3"

@@ -15,7 +15,7 @@ from mesh import hops
 from mesh.contract import Contract
 from mesh.envoy import Config, http_filter
 from mesh.refusals import DEADLINE_EXCEEDED, DENIED, NO_SUCH_METHOD, UNAVAILABLE, Refusal, every, has_status, over_grpc
-from mesh.sidecar import GATEWAY
+from services.topology import GATEWAY
 
 DOMAIN = "gateway.tulle"
 EDGE = "tulle.edge"

@@ -11,8 +11,9 @@ from mesh import envoy, hops, upstreams
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS
-from mesh.sidecar import GATEWAY, KEYS
+from mesh.sidecar import KEYS
 from services import topology
+from services.topology import GATEWAY
 
 TABLE = "edge"
 

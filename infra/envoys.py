@@ -11,8 +11,9 @@ from gateway import routes
 from mesh import certificates, envoy
 from mesh.contract import Contract
 from mesh.envoy import Addresses
-from mesh.sidecar import GATEWAY, sidecar
+from mesh.sidecar import sidecar
 from services import topology
+from services.topology import GATEWAY
 
 PROXIED = tuple(w.name for w in topology.WORKLOADS if w.serves or w.name == GATEWAY)
 """The workloads that have an Envoy."""

@@ -35,6 +35,11 @@ class Deadlines:
                 if mine.cancelled_by_us_alone():
                     raise DeadlineExceeded from None
                 raise
+            except Exception as error:
+                # Some libraries make an error of their own of being cancelled.
+                if mine.expired:
+                    raise DeadlineExceeded from error
+                raise
             finally:
                 self._running.discard(mine)
                 if mine.expired:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from mesh import limits
+from mesh import limits, policy
 from mesh.app import SessionCheck, TokenVerifier
 from mesh.call import Call, Proceed, current
 from mesh.contract import NONE, REQUIRED, Method
@@ -61,7 +61,7 @@ class EndUser:
         if call.expires <= self._clock():
             raise Unauthenticated("The access token has expired; refresh it and open the stream again.")
         if call.method.fresh:
-            await self._sessions.check(call.caller.signed_in)
+            policy.require_role(call.method, await self._sessions.check(call.caller.signed_in))
 
 
 async def _done(stream: asyncio.Future[bytes], within: float) -> bool:

@@ -66,7 +66,16 @@ def what_is_told(method: Method, error: Exception) -> model.Error:
     if not isinstance(error, model.Error):
         return Internal()
     own = error.reason in PLATFORM and not error.domain
-    return error if own or error.reason in method.reasons or isinstance(error, PASSING) else Internal()
+    if own or error.reason in method.reasons:
+        return error
+    return _without_reason(error) if isinstance(error, PASSING) else Internal()
+
+
+def _without_reason(error: model.Error) -> model.Error:
+    """Come again later, in the platform's words: whose reason it was is not for this caller."""
+    told = base(error)()
+    told.retry_after = error.retry_after
+    return told
 
 
 def _alone(error: Exception) -> Exception:

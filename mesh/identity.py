@@ -44,7 +44,7 @@ class SidecarIdentity:
         if not hmac.compare_digest(metadata.get(SECRET, "").encode(), self._secret):
             return STRANGER
         workload = self._workload(metadata.get(XFCC, ""))
-        return Peer(workload, metadata.get(ADDRESS, "") if workload == "gateway" else "")
+        return Peer(workload, metadata.get(ADDRESS, "") if workload == topology.GATEWAY else "")
 
     def _parse(self, header: str) -> str:
         """The caller's name, or nothing.

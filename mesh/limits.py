@@ -14,7 +14,7 @@ MESSAGE_BYTES = limit("MESSAGE_BYTES", 4 * MIB, "bytes", "One message, either wa
 REQUEST_ID_LONGEST = limit(
     "REQUEST_ID_LONGEST", 128, "characters", "Of an id that is not ours; it goes into every line and event."
 )
-KEEPALIVE = limit("KEEPALIVE", 60.0, "s", "Between pings on a quiet connection; half as often again is tolerated.")
+KEEPALIVE = limit("KEEPALIVE", 60.0, "s", "Between pings on a quiet connection; twice as many are tolerated.")
 KEEPALIVE_WAIT = limit("KEEPALIVE_WAIT", 10.0, "s", "An unanswered ping ends the connection.")
 RECONNECT_LONGEST = limit(
     "RECONNECT_LONGEST", 1.0, "s", "Between attempts to reach our own sidecar, which restarts in a fraction of one."
@@ -49,5 +49,10 @@ WATCHERS = limit("WATCHERS", 64, "streams", "That watch health at once.")
 # Telemetry
 LINES_EVERY = limit("LINES_EVERY", 0.2, "s", "Between two batches of log lines.")
 LINES_KEPT = limit("LINES_KEPT", 20_000, "lines", "That wait to be written; then the oldest go, and the log says so.")
-BATCHES_KEPT = limit("BATCHES_KEPT", 50, "batches", "For a reader that is slow or stopped, 10 s; the log says so.")
+LOG_WAITING = limit(
+    "LOG_WAITING",
+    8 * MIB,
+    "characters",
+    "For a slow reader; then lines go, and the log says so.",
+)
 COUNTS_EVERY = limit("COUNTS_EVERY", 10.0, "s", "Between two lines with the counts of calls.")

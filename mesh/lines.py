@@ -27,32 +27,44 @@ class Lines:
 
     def __init__(self, out: int = 1) -> None:
         self._out = out
-        self._batches: SimpleQueue[str | None] = SimpleQueue()
-        self._dropped = 0
+        self._texts: SimpleQueue[str | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = self._lost = 0
         self._thread = threading.Thread(target=self._write_all, name="lines", daemon=True)
         self._thread.start()
 
     def write(self, text: str) -> None:
         """Write `text`, one or more lines without the last newline."""
-        if self._batches.qsize() >= limits.BATCHES_KEPT:
-            self._dropped += 1
-            return
-        if self._dropped:
-            text += "\n" + encode({"level": "warning", "event": "lines lost", "batches": self._dropped})
-            self._dropped = 0
-        self._batches.put(f"{text}\n")
+        with self._lock:
+            if self._waiting + len(text) > limits.LOG_WAITING:
+                self._lost += text.count("\n") + 1
+                return
+            self._waiting += len(text)
+        self._texts.put(text)
 
     def close(self, within: float = 1.0) -> None:
         """Wait until everything is written, `within` seconds."""
-        self._batches.put(None)
+        self._texts.put(None)
         self._thread.join(within)
 
     def _write_all(self) -> None:
-        while (text := self._batches.get()) is not None:
-            data = memoryview(text.encode())
-            with contextlib.suppress(OSError):
-                while data:
-                    data = data[os.write(self._out, data) :]
+        while (text := self._texts.get()) is not None:
+            self._write_out(text)
+            if lost := self._written(text):
+                self._write_out(encode({"level": "warning", "event": "lines lost", "lines": lost}))
+
+    def _written(self, text: str) -> int:
+        """There is room again; how many lines were lost for the lack of it."""
+        with self._lock:
+            self._waiting -= len(text)
+            lost, self._lost = self._lost, 0
+        return lost
+
+    def _write_out(self, text: str) -> None:
+        data = memoryview(f"{text}\n".encode())
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._out, data) :]
 
 
 class _Logger:

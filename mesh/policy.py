@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from mesh.call import Call, Proceed
 from mesh.contract import Method
-from mesh.model import Denied, Unauthenticated
+from mesh.model import Denied, Unauthenticated, User
 
 
 def caller(method: Method, proceed: Proceed) -> Proceed:
@@ -28,8 +28,13 @@ def role(method: Method, proceed: Proceed) -> Proceed:
     def step(request: bytes, call: Call) -> Awaitable[bytes]:
         if call.user is None:
             raise Unauthenticated
-        if not method.roles & call.user.roles:
-            raise Denied("This needs a role that you do not hold.")
+        require_role(method, call.user)
         return proceed(request, call)
 
     return step
+
+
+def require_role(method: Method, user: User) -> None:
+    """Raises: Denied unless `user` holds one of the method's roles, if it has any."""
+    if method.roles and not method.roles & user.roles:
+        raise Denied("This needs a role that you do not hold.")

@@ -7,8 +7,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import _async as reflection
-from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from mesh.call import STRANGER
@@ -19,7 +18,7 @@ ITSELF = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_nam
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
-class ReflectionServicer(reflection.ReflectionServicer):  # type: ignore[misc]
+class ReflectionServicer(reflection.aio.ReflectionServicer):  # type: ignore[misc]
     """Answers whom our sidecar let through, and no one else on the socket."""
 
     def __init__(self, services: Iterable[str], identity: SidecarIdentity) -> None:

@@ -28,6 +28,7 @@ from mesh.registry import collect
 from mesh.telemetry import Telemetry
 from mesh.transports import grpcaio
 from mesh.workers import kept_alive
+from services import topology
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Build = Callable[[SettingsT], AbstractAsyncContextManager[App]]
@@ -79,10 +80,17 @@ async def serving(app: App, telemetry: Telemetry, identity: SidecarIdentity, soc
 
 def _server(app: App, telemetry: Telemetry, identity: SidecarIdentity, health: Health, socket: Path) -> grpc.aio.Server:
     handlers = collect(app, Pipeline(app, telemetry), contract())
+    _require_all(app.workload, {handler.method.service for handler in handlers.values()})
     server = grpcaio.server(handlers, identity, socket)
     HealthServicer(health).add_to(server)
     ReflectionServicer(sorted({handler.method.service for handler in handlers.values()}), identity).add_to(server)
     return server
+
+
+def _require_all(workload: str, served: set[str]) -> None:
+    """Raises: ValueError unless these are the services that the topology has for the workload."""
+    if odd := served ^ set(topology.WORKLOAD[workload].serves):
+        raise ValueError(f"{workload}: its servicers and services/topology.py differ in {', '.join(sorted(odd))}")
 
 
 def _only_ours(socket: Path) -> None:

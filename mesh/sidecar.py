@@ -18,12 +18,12 @@ from services import topology
 
 HEALTH = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch")
 REFLECTION = (
+    # Tools ask for v1 first and take UNIMPLEMENTED, not a refusal, for "ask for v1alpha".
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 )
 DOMAIN = "mesh.tulle"
 OPERATOR = "operator"
-GATEWAY = "gateway"
 KEYS = "tulle.auth.v1.KeysService"
 """The one service that a sidecar also offers as JSON: Envoys fetch key sets by plain GET."""
 
@@ -151,10 +151,10 @@ def _method_routes(method: Method) -> list[Config]:
     """The gateway knows the client's address; what anybody else says about it is dropped."""
     timeout = method.deadline + hops.INBOUND_MARGIN
     others = _route(method.path, timeout, "service", drop=(ADDRESS,))
-    if GATEWAY not in method.callers:
+    if topology.GATEWAY not in method.callers:
         return [others]
     edge = _route(method.path, timeout, "service")
-    edge["match"]["headers"] = [_from(GATEWAY)]
+    edge["match"]["headers"] = [_from(topology.GATEWAY)]
     return [edge, others]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 TRUST_DOMAIN = "tulle.local"
 NAMESPACE = "tulle"
+GATEWAY = "gateway"
+"""The workload through which everybody outside comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ WORKLOADS = (
         calls=("auth",),
         keys=("page-key",),
     ),
-    Workload("gateway", "the edge: REST and gRPC for everybody outside", calls=("auth", "users")),
+    Workload(GATEWAY, "the edge: REST and gRPC for everybody outside", calls=("auth", "users")),
     Workload("operator", "the person at ./tulle, through RPCs only", calls=("auth", "users")),
 )
 

@@ -16,6 +16,7 @@ from codegen.rules.methods import full_name
 from codegen.source import HTTP
 from mesh import contract
 from mesh.contract import Method
+from services.topology import GATEWAY
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _LEVELS = descriptor_pb2.MethodOptions
@@ -33,7 +34,7 @@ def found(project: Project, method: Method, word: str, what: str, fix: str) -> F
 
 def only_what_the_gateway_may_call(project: Project) -> Iterator[Finding]:
     for method in project.contract.methods:
-        if method.http and "gateway" not in method.callers:
+        if method.http and GATEWAY not in method.callers:
             fix = 'add "gateway" to `callers` of its policy, or drop the google.api.http option'
             yield found(project, method, "", "has an HTTP rule, but the gateway may not call it", fix)
 

@@ -13,6 +13,8 @@ from codegen.source import METHOD
 from gateway.shared_limits import UNITS
 from mesh import contract
 from mesh.contract import REQUIRED, Method
+from mesh.limits import DRAIN
+from services.topology import GATEWAY
 
 POLICY = "tulle.policy.v1.method"
 
@@ -134,10 +136,18 @@ def has_deadline(project: Project) -> Iterator[Finding]:
             yield found(project, method, "deadline", "has no deadline", fix)
 
 
+def deadlines_end_before_the_process(project: Project) -> Iterator[Finding]:
+    """A process that stops waits for its calls; a stream is ended then."""
+    for method in _with_policy(project):
+        if not method.server_streaming and method.deadline >= DRAIN:
+            what = f"may take {method.deadline:g} s, while a process that stops waits {DRAIN:g} s for its calls"
+            yield found(project, method, "deadline", what, "give it less time, or answer at once and announce the end")
+
+
 def the_edge_is_limited(project: Project) -> Iterator[Finding]:
     for method in _with_policy(project):
         limit = method.rate_limit
-        if "gateway" in method.callers and (limit is None or limit.per <= 0):
+        if GATEWAY in method.callers and (limit is None or limit.per <= 0):
             fix = "say how often one principal may call: rate_limit: {requests: 60 per: {seconds: 60}}"
             yield found(project, method, "rate_limit", "is open to the outside without a rate limit", fix)
 
@@ -152,7 +162,7 @@ def limits_have_a_window(project: Project) -> Iterator[Finding]:
 
 def only_the_edge_is_limited(project: Project) -> Iterator[Finding]:
     for method in _with_policy(project):
-        if method.rate_limit and "gateway" not in method.callers:
+        if method.rate_limit and GATEWAY not in method.callers:
             what = "has a rate limit that nothing enforces: the gateway may not call it"
             yield found(project, method, "rate_limit", what, 'drop `rate_limit`, or add "gateway" to `callers`')
 
@@ -217,6 +227,7 @@ RULES = (
     services_are_served,
     served_services_exist,
     has_deadline,
+    deadlines_end_before_the_process,
     the_edge_is_limited,
     limits_have_a_window,
     only_the_edge_is_limited,

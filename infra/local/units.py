@@ -17,7 +17,7 @@ from infra.local.layout import Layout, private_folder, write_private
 from mesh import health
 from mesh.contract import contract
 from services import topology
-from services.topology import Workload
+from services.topology import GATEWAY, Workload
 
 
 async def _nothing() -> None:
@@ -231,16 +231,16 @@ def _sidecar(layout: Layout, workload: Workload) -> Unit:
 
 
 def _gateway(layout: Layout, served: list[Workload]) -> Unit:
-    admin = Path(layout.addresses.admin_socket("gateway"))
+    admin = Path(layout.addresses.admin_socket(GATEWAY))
     settings = layout.settings
 
     async def prepare() -> None:
-        _envoy_files(layout, "gateway")
+        _envoy_files(layout, GATEWAY)
 
     return Unit(
-        "gateway",
-        topology.WORKLOAD["gateway"].what,
-        lambda: envoys.command("gateway", layout.addresses),
+        GATEWAY,
+        topology.WORKLOAD[GATEWAY].what,
+        lambda: envoys.command(GATEWAY, layout.addresses),
         lambda: envoy_ready(admin),
         f"http://127.0.0.1:{settings.http_port} and :{settings.https_port} (TLS)",
         # The key set is fetched once at the start: auth answers by then.

@@ -96,6 +96,9 @@ PLANTS = {
         methods.served_services_exist, "", workloads=rows(billing={"serves": ("tulle.shop.v1.Gone",)})
     ),
     "no deadline": Plant(methods.has_deadline, "option (tulle.policy", (("      deadline: {seconds: 1}\n", ""),)),
+    "a deadline beyond the end of a process": Plant(
+        methods.deadlines_end_before_the_process, "deadline", (("deadline: {seconds: 1}", "deadline: {seconds: 60}"),)
+    ),
     "an unlimited edge": Plant(methods.the_edge_is_limited, "option (tulle.policy", ((LIMIT, ""),)),
     "a limit without a time": Plant(methods.the_edge_is_limited, "rate_limit", (("        per: {seconds: 60}\n", ""),)),
     "a limit over a window of its own": Plant(

@@ -17,7 +17,7 @@ from tulle.users.v1 import users_pb2 as pb
 
 from mesh import contract
 from mesh.app import App
-from mesh.call import Call, Peer
+from mesh.call import Call, Peer, current
 from mesh.contract import Contract, Method
 from mesh.model import (
     NotFound,
@@ -82,11 +82,14 @@ class EchoServicer:
     """Answers with the profile; `lost`, `broken`, `slow` and errors in `raises` do what they say."""
 
     calls: list[Call] = field(default_factory=list)
+    currents: list[Call | None] = field(default_factory=list)
+    """What stubs would have found, call by call."""
     raises: Mapping[str, BaseException] = field(default_factory=dict)
     cancelled: int = 0
 
     async def Echo(self, request: pb.UpdateProfileRequest, call: Call) -> pb.Profile:
         self.calls.append(call)
+        self.currents.append(current.get())
         await self._do(request.profile.display_name)
         return request.profile
 
@@ -145,6 +148,7 @@ class Credentials:
 
     life: float = 300.0
     ended: set[str] = field(default_factory=set)
+    roles: frozenset[str] = frozenset({"checked"})
     away: bool = False
 
     async def verify(self, token: str) -> tuple[User, float]:
@@ -159,7 +163,7 @@ class Credentials:
     async def check(self, user: User) -> User:
         if user.user_id in self.ended:
             raise Unauthenticated
-        return replace(user, roles=frozenset({"checked"}))
+        return replace(user, roles=self.roles)
 
 
 @dataclass

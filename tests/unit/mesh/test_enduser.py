@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from mesh import contract, limits
-from mesh.model import Unauthenticated, Unavailable
+from mesh.model import Denied, Unauthenticated, Unavailable
 from tests.unit.mesh.echo import ADA, Credentials, Echo, ask
 
 REQUIRED = {"end_user": contract.REQUIRED}
@@ -57,6 +57,7 @@ async def test_a_method_without_end_user_passes_no_token_on() -> None:
     echo = Echo()
     await echo.stub(ADA).Echo(ask())
     assert (echo.servicer.calls[0].token, echo.servicer.calls[0].caller.user) == ("", None)
+    assert echo.servicer.currents[0] == echo.servicer.calls[0]
 
 
 async def test_not_knowing_is_no_refusal() -> None:
@@ -93,6 +94,16 @@ async def test_a_fresh_stream_asks_again(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Unauthenticated):
         async for _ in echo.stub(ADA).Repeat(ask("slow")):
             echo.credentials.ended.add(ADA)
+    assert echo.servicer.cancelled == 1
+
+
+async def test_a_fresh_stream_ends_with_its_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who loses the role that opened a stream loses the stream at the next look."""
+    monkeypatch.setattr(limits, "RECHECK", 0.02)
+    echo = Echo(policy={**REQUIRED, "fresh": True, "roles": frozenset({"checked"})})
+    with pytest.raises(Denied):
+        async for _ in echo.stub(ADA).Repeat(ask("slow")):
+            echo.credentials.roles = frozenset()
     assert echo.servicer.cancelled == 1
 
 

@@ -72,6 +72,10 @@ def test_statuses_that_we_never_send_have_a_class(code: int, cls: type[model.Err
     assert (type(arrived), bool(arrived.domain)) == (cls, True)
 
 
+class TooManyEchoes(Exhausted):
+    """Echo less."""
+
+
 DECLARED = {"reasons": frozenset({"ECHO_LOST"})}
 
 
@@ -92,6 +96,9 @@ DECLARED = {"reasons": frozenset({"ECHO_LOST"})}
         (remote(Unauthenticated()), {}, "INTERNAL"),
         (remote(Unavailable()), {}, "UNAVAILABLE"),
         (remote(Exhausted()), {}, "EXHAUSTED"),
+        (TooManyEchoes(), {}, "EXHAUSTED"),
+        (TooManyEchoes(), {"reasons": frozenset({"TOO_MANY_ECHOES"})}, "TOO_MANY_ECHOES"),
+        (remote(TooManyEchoes()), {}, "EXHAUSTED"),
     ],
 )
 async def test_a_method_answers_what_it_declares(raised: Exception, policy: dict[str, Any], told: str) -> None:

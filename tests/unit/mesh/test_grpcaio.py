@@ -280,6 +280,22 @@ async def test_health_is_told(door: Door) -> None:
     watching.cancel()
 
 
+async def test_watchers_are_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One watcher too many is refused; when one goes there is room again."""
+    monkeypatch.setattr(limits, "WATCHERS", 1)
+    stub: Any = HealthStub(door.channel)
+    first, second = stub.Watch(pb.HealthCheckRequest()), stub.Watch(pb.HealthCheckRequest())
+    assert (await first.read()).status == 2
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await second.read()
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    first.cancel()
+    await asyncio.sleep(0.05)
+    third = stub.Watch(pb.HealthCheckRequest())
+    assert (await third.read()).status == 2
+    third.cancel()
+
+
 async def test_reflection_is_for_the_mesh(door: Door) -> None:
     """Who comes through the sidecar may ask what is served; nobody else."""
     stub: Any = ServerReflectionStub(door.channel)

@@ -30,6 +30,8 @@ def test_the_sidecar_says_who_calls() -> None:
         "",
         GOOD.replace("By=", "Hash=abc;By=") + f",{GOOD}",
         f"{GOOD},{GOOD}",
+        f"Hash=a,b;{GOOD}",
+        f'{GOOD};Subject="x"',
         f"{GOOD};URI={spiffe_id('auth')}",
         f"{GOOD};uri={spiffe_id('auth')}",
         f"{GOOD};By={spiffe_id('users')}",

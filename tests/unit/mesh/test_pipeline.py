@@ -85,6 +85,7 @@ async def test_calls_are_current_while_they_run() -> None:
     """Stubs find the call that a task serves; afterwards there is none."""
     echo = Echo()
     await echo.stub().Echo(ask())
+    assert echo.servicer.currents == echo.servicer.calls
     assert current.get() is None
 
 

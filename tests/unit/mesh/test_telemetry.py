@@ -127,7 +127,7 @@ def test_the_log_has_no_values_of_requests(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_reader_that_stops_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines for a full pipe are dropped after a bound, and the writer never waits."""
-    monkeypatch.setattr(limits, "BATCHES_KEPT", 3)
+    monkeypatch.setattr(limits, "LOG_WAITING", 300_000)
     reader, writer = os.pipe()
     out = lines.Lines(writer)
     started = time.monotonic()
@@ -137,6 +137,32 @@ def test_a_reader_that_stops_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     while os.read(reader, 1 << 20).count(b"\n") == 0:
         pass
     os.set_blocking(reader, False)
+    os.close(writer)
+    os.close(reader)
+
+
+def test_a_burst_is_written_whole(tmp_path: Path) -> None:
+    """Many short lines at once are no reason to lose one."""
+    file = tmp_path / "log"
+    out = lines.Lines(os.open(file, os.O_WRONLY | os.O_CREAT))
+    for number in range(5000):
+        out.write(str(number))
+    out.close()
+    assert file.read_text().split() == [str(number) for number in range(5000)]
+
+
+def test_what_is_lost_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After lines were lost for want of room, the log says how many, also when nothing more is written."""
+    monkeypatch.setattr(limits, "LOG_WAITING", 200_000)
+    reader, writer = os.pipe()
+    out = lines.Lines(writer)
+    for _ in range(10):
+        out.write("x" * 90_000 + "\ny")
+    text = b""
+    while b"lines lost" not in text or not text.endswith(b"\n"):
+        text += os.read(reader, 1 << 20)
+    written, told = text.count(b"\ny\n"), json.loads(text.splitlines()[-1])
+    assert told["lines"] == 2 * (10 - written)
     os.close(writer)
     os.close(reader)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from mesh import limits
+from mesh.call import Call, Peer, current
 from mesh.jwks import Keys
 from mesh.model import Unauthenticated, Unavailable
 from mesh.tokens import LEEWAY, TokenVerifier
-from tests.unit.mesh.echo import ADA
+from tests.unit.mesh.echo import ADA, ECHO
 
 ISSUER, NOW = "https://tulle.example", 1_800_000_000
 KEY, OTHER = (ECKey.generate_key("P-256", {"kid": name}) for name in ("one", "two"))
@@ -161,6 +163,22 @@ async def test_keys_are_fetched_once() -> None:
     keys = auth.cache()
     await asyncio.gather(*(keys.key("one") for _ in range(50)))
     assert auth.fetched == 1
+
+
+async def test_a_fetch_is_nobodys_in_particular() -> None:
+    """Keys are fetched for all, outside of the call that happens to ask: its deadline and token are not for that."""
+    seen: list[Call | None] = []
+
+    async def fetch() -> dict[str, Any]:
+        seen.append(current.get())
+        return jwks(KEY)
+
+    before = current.set(Call(ECHO, Peer("gateway"), time.monotonic() + 0.01, token="hers"))
+    try:
+        await Keys(fetch).key("one")
+    finally:
+        current.reset(before)
+    assert seen == [None]
 
 
 async def test_unknown_keys_fetch_no_storm() -> None:
