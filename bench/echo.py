@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -163,6 +164,9 @@ async def _mesh(socket: str, shown: Credentials) -> None:
     handlers = collect(served, Pipeline(served, telemetry), CONTRACT)
     server = grpcaio.server(handlers, SidecarIdentity("users", shown.sidecar), Path(socket))
     await server.start()
+    # As mesh.server does.
+    gc.collect()
+    gc.freeze()
     await asyncio.gather(server.wait_for_termination(), telemetry.run())
 
 

@@ -12,10 +12,10 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import asyncpg
-import pydantic
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from joserfc import jwt
@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     connections: int = 8
 
 
-class Bucket(pydantic.BaseModel):
+@dataclass(slots=True)
+class Bucket:
     """A token bucket."""
 
     tokens: float

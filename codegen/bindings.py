@@ -9,10 +9,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from codegen import templates
 from codegen.templates import Template
+from gateway.fields import SCALARS
 from mesh.contract import Contract, HttpRule, Method
-
-# Messages that JSON writes as one string, so that a query can carry them.
-IN_ONE_STRING = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def resolve(message: Descriptor, path: str) -> FieldDescriptor | None:
 
 def is_message(field: FieldDescriptor) -> bool:
     """Whether JSON writes the field's value as an object."""
-    return field.message_type is not None and field.message_type.full_name not in IN_ONE_STRING
+    return field.message_type is not None and field.message_type.full_name not in SCALARS
 
 
 def _leaves(

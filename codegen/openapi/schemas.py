@@ -31,6 +31,15 @@ _WELL_KNOWN: dict[str, Schema] = {
     "google.protobuf.Empty": {"type": "object"},
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Value": {},
+    "google.protobuf.StringValue": {"type": "string"},
+    "google.protobuf.BytesValue": {"type": "string", "contentEncoding": "base64"},
+    "google.protobuf.BoolValue": _TYPES[FieldDescriptor.CPPTYPE_BOOL],
+    "google.protobuf.Int32Value": _TYPES[FieldDescriptor.CPPTYPE_INT32],
+    "google.protobuf.UInt32Value": _TYPES[FieldDescriptor.CPPTYPE_UINT32],
+    "google.protobuf.Int64Value": _TYPES[FieldDescriptor.CPPTYPE_INT64],
+    "google.protobuf.UInt64Value": _TYPES[FieldDescriptor.CPPTYPE_UINT64],
+    "google.protobuf.DoubleValue": _TYPES[FieldDescriptor.CPPTYPE_DOUBLE],
+    "google.protobuf.FloatValue": _TYPES[FieldDescriptor.CPPTYPE_FLOAT],
 }
 _ZEROS: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "array": []}
 
