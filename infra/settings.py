@@ -21,6 +21,7 @@ def _between_commas(text: object) -> object:
 Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_between_commas)]
 Limits = Literal["local", "shared"]
+Mesh = Literal["static", "istio"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -85,13 +86,15 @@ class StackSettings(BaseSettings):
     """Origins whose pages may call the gateway from a browser, with commas between: `https://app.example.com`."""
     limits: Limits = "local"
     """Whether rate limits hold per gateway, or over all of them by a service that counts in Valkey (needs Go once)."""
+    mesh: Mesh = "static"
+    """Who configures the sidecars: files made at the start, or Istio's control plane (needs Go once)."""
     log_level: str = "info"
     trace_ratio: float = 0.01
 
 
 def inherited_environment() -> dict[str, str]:
     """What the stack's processes get of its own environment: no settings, no secrets."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "XDG_CACHE_HOME")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -6,6 +6,7 @@ profile = await users.GetProfile(GetProfileRequest(user_id=user_id))
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
@@ -19,11 +20,11 @@ from google.rpc import status_pb2
 from mesh import errors, limits, model, trace
 from mesh.call import current, working
 from mesh.contract import NONE, Contract, Method, contract
+from services import topology
 
 Stub = TypeVar("Stub")
 STATUS_DETAILS = "grpc-status-details-bin"
 _OPTIONS = (
-    ("grpc.default_authority", "mesh"),
     ("grpc.max_receive_message_length", limits.MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", int(limits.KEEPALIVE * 1000)),
     ("grpc.keepalive_timeout_ms", int(limits.KEEPALIVE_WAIT * 1000)),
@@ -81,11 +82,38 @@ class Channel:
         return call
 
 
+class _Doors:
+    """Connections to one sidecar, one for each workload that is called: its name is the connection's authority."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._open: dict[str, grpc.aio.Channel] = {}
+
+    def unary_unary(self, path: str, *serializers: Any) -> Any:
+        return self._to(path).unary_unary(path, *serializers)
+
+    def unary_stream(self, path: str, *serializers: Any) -> Any:
+        return self._to(path).unary_stream(path, *serializers)
+
+    def _to(self, path: str) -> grpc.aio.Channel:
+        authority = topology.authority(topology.owner(path.split("/")[1]).name)
+        if authority not in self._open:
+            options = [*_OPTIONS, ("grpc.default_authority", authority)]
+            self._open[authority] = grpc.aio.insecure_channel(self._target, options=options)
+        return self._open[authority]
+
+    async def close(self) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._open.values()))
+
+
 @contextlib.asynccontextmanager
 async def open_channel(outbound: Path) -> AsyncIterator[Channel]:
     """The channel through the sidecar's socket `outbound`."""
-    async with grpc.aio.insecure_channel(f"unix:{outbound}", options=_OPTIONS) as channel:
-        yield Channel(channel)
+    doors = _Doors(f"unix:{outbound}")
+    try:
+        yield Channel(cast(grpc.aio.Channel, doors))
+    finally:
+        await doors.close()
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ in mesh/sidecar.py, the edge in gateway/config.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,11 @@ def default_ports() -> Mapping[str, int]:
 def dump(config: Config) -> str:
     """The configuration as YAML, with long texts as blocks and without aliases."""
     return yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def dump_all(configs: Iterable[Config]) -> str:
+    """Several, as one stream of YAML documents."""
+    return "---\n".join(map(dump, configs))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -23,6 +23,9 @@ CONNECTION_LIFE = limit(
 )
 HOP_KEEPALIVE = limit("HOP_KEEPALIVE", 30.0, "s", "Between pings of Envoys, so that a dead peer is noticed.")
 HOP_KEEPALIVE_WAIT = limit("HOP_KEEPALIVE_WAIT", 5.0, "s", "An unanswered ping ends the connection.")
+SDS_LOOK = limit(
+    "SDS_LOOK", 1.0, "s", "Between two looks whether a certificate was renewed, which has half a day left."
+)
 WATCH_LIFE = limit("WATCH_LIFE", 3600.0, "s", "Of a stream of health or reflection through a sidecar.")
 
 # Size

@@ -37,7 +37,7 @@ def sidecar(workload: str, contract: Contract, addresses: Addresses) -> Config:
         listeners.append(_outbound(workload, contract, addresses))
         clusters += [upstreams.workload_cluster(workload, callee, addresses) for callee in entry.calls]
     config = envoy.bootstrap(workload, addresses, listeners, clusters, hops.SIDECAR_HEAP, hops.SIDECAR_CONNECTIONS)
-    config["static_resources"]["secrets"] = [_secret(workload, addresses)]
+    config["static_resources"]["secrets"] = [credential(workload, addresses)]
     return config
 
 
@@ -62,9 +62,9 @@ def allowed(workload: str, contract: Contract) -> Mapping[str, tuple[str, ...]]:
 
 def _inbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
     paths = allowed(workload, contract)
-    filters = [_rbac(paths), _proof()]
+    filters = [_rbac(paths), proof()]
     if KEYS in topology.WORKLOAD[workload].serves:
-        filters.insert(0, _keys_as_json(addresses))
+        filters.insert(0, transcoder(addresses, (KEYS,)))
     manager = envoy.mesh_manager(
         f"{workload}.in",
         filters,
@@ -102,9 +102,9 @@ def _policy(caller: str, paths: Iterable[str]) -> Config:
     return {"permissions": [{"or_rules": {"rules": rules}}], "principals": [principal]}
 
 
-def _proof() -> Config:
+def proof() -> Config:
     """Adds the secret that only this sidecar and its service know; a header of that name that came in is replaced."""
-    credential = envoy.typed(
+    generic = envoy.typed(
         "envoy.extensions.http.injected_credentials.generic.v3.Generic",
         credential={"name": "sidecar"},
         header=SECRET,
@@ -113,17 +113,14 @@ def _proof() -> Config:
         "envoy.filters.http.credential_injector",
         "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
         overwrite=True,
-        credential={"name": "envoy.http.injected_credentials.generic", "typed_config": credential},
+        credential={"name": "envoy.http.injected_credentials.generic", "typed_config": generic},
     )
 
 
-def _secret(workload: str, addresses: Addresses) -> Config:
+def credential(workload: str, addresses: Addresses) -> Config:
+    """The secret that `proof` adds, out of the file where the service finds it too."""
     path = f"{addresses.secrets_dir}/{workload}/sidecar"
     return {"name": "sidecar", "generic_secret": {"secret": {"filename": path}}}
-
-
-def _keys_as_json(addresses: Addresses) -> Config:
-    return transcoder(addresses, (KEYS,))
 
 
 def transcoder(addresses: Addresses, services: Iterable[str]) -> Config:

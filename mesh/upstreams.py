@@ -29,6 +29,11 @@ def local_cluster(name: str, socket: str) -> Config:
     return _cluster(name, {"pipe": {"path": socket}}, envoy.http2())
 
 
+def remote_cluster(name: str, host: str, port: int) -> Config:
+    """A helper of this Envoy's behind a TCP port, which speaks gRPC."""
+    return _cluster(name, envoy.tcp(host, port), envoy.http2() | envoy.alive())
+
+
 def _cluster(name: str, address: Config, protocol: Config) -> Config:
     options = envoy.typed(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",

@@ -9,6 +9,8 @@ TRUST_DOMAIN = "tulle.local"
 NAMESPACE = "tulle"
 GATEWAY = "gateway"
 """The workload through which everybody outside comes in."""
+PORT = 9080
+"""The port of every service under its name (`host`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,16 @@ WORKLOAD = {workload.name: workload for workload in WORKLOADS}
 def spiffe_id(workload: str) -> str:
     """The workload's identity in the mesh (SPIFFE)."""
     return f"spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/sa/{workload}"
+
+
+def host(workload: str) -> str:
+    """The name by which other workloads call it, on one machine as in a cluster."""
+    return f"{workload}.{NAMESPACE}.svc.cluster.local"
+
+
+def authority(workload: str) -> str:
+    """Whom a gRPC call to it names."""
+    return f"{host(workload)}:{PORT}"
 
 
 def owner(service: str) -> Workload:

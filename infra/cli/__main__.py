@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.cli import development, operations, platform
+from infra.cli import development, istio, operations, platform
 from infra.cli.app import app, told
 
 
@@ -12,7 +12,7 @@ def main() -> None:
         app(prog_name="./tulle")
 
 
-for module in (platform, operations, development):
+for module in (platform, operations, istio, development):
     assert module
 if __name__ == "__main__":
     main()

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from infra.cli.app import app, err, out, print_json, stack
+from infra.istio import tools
 from infra.local import control, limiter
 from infra.local import stack as local
 from infra.local.layout import Layout, Unusable
@@ -24,7 +25,7 @@ from infra.local.limits import STACK_WITHIN
 from infra.local.logs import Log, merged
 from infra.local.logs import follow as following
 from infra.local.supervisor import READY, Supervisor
-from infra.settings import Limits, choose, inherited_environment, own_settings
+from infra.settings import Limits, Mesh, choose, inherited_environment, own_settings
 
 COLOURS = {"ready": "green", "failed": "red", "restarting": "yellow", "stopped": "dim"}
 Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
@@ -36,12 +37,19 @@ def up(
     limits: Annotated[
         Limits | None, typer.Option(help="Whether rate limits hold per gateway or over all; `shared` needs Go once.")
     ] = None,
+    mesh: Annotated[
+        Mesh | None, typer.Option(help="Who configures the sidecars: files, or Istio's istiod; `istio` needs Go once.")
+    ] = None,
 ) -> None:
     """Start the platform. Ctrl-C stops all of it; the next start finds its data."""
     if limits:
         choose("limits", limits)
     if stack().settings.limits == "shared":
         limiter.build(err.print)
+    if mesh:
+        choose("mesh", mesh)
+    if stack().settings.mesh == "istio":
+        tools.build(err.print)
     if detached:
         _up_behind(stack())
     else:

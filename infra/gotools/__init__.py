@@ -17,19 +17,26 @@ from infra.local.layout import Unusable
 from infra.settings import cache_folder, development_environment
 
 ROOT = Path(__file__).parent
+STRIPPED = "-s -w"
+"""Without symbols and debugging information."""
 
 
-def binaries(name: str, tell: Callable[[str], None], *, ldflags: str = "-s -w") -> Path:
+def binaries(name: str, tell: Callable[[str], None], *, ldflags: str = STRIPPED) -> Path:
     """The folder of the programs of the set `name`, which are built if they are not there yet.
 
     A program is called like its package. `tell` hears of a build, which takes minutes and needs Go.
     Raises: Unusable if there is no Go, or if it cannot build them.
     """
-    made = cache_folder() / "go" / f"{name}-{_fingerprint(name, ldflags)}"
+    made = folder(name, ldflags=ldflags)
     if not made.exists():
         tell(f"Building {name} from its Go modules, once …")
         _build(name, ldflags, made)
     return made
+
+
+def folder(name: str, *, ldflags: str = STRIPPED) -> Path:
+    """Where the programs of the set `name` are once they are built."""
+    return cache_folder() / "go" / f"{name}-{_fingerprint(name, ldflags)}"
 
 
 def _fingerprint(name: str, ldflags: str) -> str:

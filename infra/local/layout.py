@@ -20,6 +20,7 @@ from services import topology
 
 FIRST_PORT, LAST_PORT = 20_000, 29_999
 """Inner ports are taken from below the ephemeral range, so that no outgoing connection sits on one."""
+ISTIO_PORTS = ("kubernetes", "istiod", "istiod-http", "istiod-monitoring")
 LONGEST_SOCKET = 107
 """Bytes of a Unix socket's path that the kernel takes."""
 
@@ -167,7 +168,7 @@ def _ports(data: Path, held: bool) -> Mapping[str, int]:
     """The inner ports: those of last time. Unless they are `held` by us, they must be free."""
     file = _ports_file(data)
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    names = ["nats", "mail", *(w.name for w in topology.WORKLOADS if w.serves)]
+    names = ["nats", "mail", *ISTIO_PORTS, *(w.name for w in topology.WORKLOADS if w.serves)]
     seed = int.from_bytes(hashlib.sha256(str(data).encode()).digest()[:4], "big")
     chosen: dict[str, int] = {}
     for name in names:

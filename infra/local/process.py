@@ -12,7 +12,7 @@ from asyncio.subprocess import DEVNULL, STDOUT, Process
 from pathlib import Path
 
 from infra.local.limits import LOG_BYTES, LOOK_EVERY, START_WITHIN, STOP_WITHIN
-from infra.local.units import Unit
+from infra.local.unit import Unit
 from infra.settings import inherited_environment
 
 ROOT = Path(__file__).parent.parent.parent

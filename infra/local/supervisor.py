@@ -27,7 +27,8 @@ from infra.local.limits import (
     START_WITHIN,
     STEADY,
 )
-from infra.local.units import Unit, certify
+from infra.local.unit import Unit
+from infra.local.units import certify
 
 WAITING, PREPARING, STARTING, READY = "waiting", "preparing", "starting", "ready"
 RESTARTING, FAILED, STOPPED = "restarting", "failed", "stopped"

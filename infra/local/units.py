@@ -1,59 +1,34 @@
-"""Every process of the local stack, made from the topology: how it starts, what it waits for, when it is ready."""
+"""Every process of the local stack, made from the topology."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.config import EDGE
 from infra import ca, envoys, migrations
 from infra.events import streams
-from infra.local import account, boxes, limiter
+from infra.istio import control
+from infra.local import account, boxes, istio, limiter
 from infra.local.layout import Layout, private_folder, write_private
+from infra.local.unit import Unit, envoy_ready, sidecar_name
 from mesh import health
 from mesh.contract import contract
 from services import topology
 from services.topology import GATEWAY, Workload
 
 
-async def _nothing() -> None:
-    """No preparation."""
-
-
-def _fine() -> None:
-    """No objection."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One process. `prepare` runs before each start and may take its time; `ready` raises until it is.
-
-    `check` runs before anything of the stack starts. Raises: Unusable if this unit could not.
-    """
-
-    name: str
-    what: str
-    command: Callable[[], list[str]]
-    ready: Callable[[], Awaitable[None]]
-    address: str
-    after: tuple[str, ...] = ()
-    """Units that must be ready first; they are stopped after it."""
-    check: Callable[[], None] = _fine
-    prepare: Callable[[], Awaitable[None]] = _nothing
-    environment: Mapping[str, str] = field(default_factory=dict)
-    stop_signal: str = "SIGTERM"
-
-
 def units(layout: Layout) -> tuple[Unit, ...]:
     """All processes, in the order in which they are shown."""
     served = [workload for workload in topology.WORKLOADS if workload.serves]
-    made = [*_boxes(layout)]
+    with_istio = layout.settings.mesh == "istio"
+    made = [*_boxes(layout), *(istio.control_plane(layout) if with_istio else ())]
+    sidecar = istio.sidecar if with_istio else _sidecar
     for workload in served:
-        made += [_service(layout, workload), _sidecar(layout, workload)]
+        made += [_service(layout, workload), sidecar(layout, workload)]
     return (*made, _gateway(layout, served))
 
 
@@ -207,11 +182,6 @@ def _environment(layout: Layout, workload: Workload) -> Mapping[str, str]:
     }
 
 
-def sidecar_name(workload: str) -> str:
-    """The name of a workload's sidecar among the units."""
-    return f"{workload}.sidecar"
-
-
 def _sidecar(layout: Layout, workload: Workload) -> Unit:
     name = workload.name
     admin = Path(layout.addresses.admin_socket(name))
@@ -265,17 +235,5 @@ def certify(layout: Layout, authority: ca.Authority) -> None:
 
 def _identities() -> list[tuple[str, tuple[str, ...], str]]:
     workloads = [(w.name, (w.name,), topology.spiffe_id(w.name)) for w in topology.WORKLOADS]
-    return [*workloads, (EDGE, ("localhost", "127.0.0.1", "::1"), "")]
-
-
-async def envoy_ready(admin: Path) -> None:
-    """Raises: OSError, ValueError unless the Envoy behind this admin socket serves."""
-    async with asyncio.timeout(2):
-        reader, writer = await asyncio.open_unix_connection(str(admin))
-        try:
-            writer.write(b"GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
-            answer = await reader.read()
-        finally:
-            writer.close()
-    if b" 200 " not in answer.split(b"\r\n", 1)[0]:
-        raise ValueError("not serving yet")
+    servers = [(name, ("localhost", "127.0.0.1", "::1"), "") for name in (EDGE, control.NAME)]
+    return [*workloads, *servers]

@@ -12,10 +12,12 @@ import pytest_asyncio
 
 from infra import ca
 from infra.local.stack import reset
+from infra.settings import Mesh
 from services import topology
 from tests.e2e import cast as casting
 from tests.e2e.cast import Cast
 from tests.e2e.doors import Edge, Sidecar
+from tests.e2e.matrix import Cell
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
@@ -32,8 +34,8 @@ _figures: list[str] = []
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Figures are told even when all is well."""
-    for figure in _figures:
-        terminalreporter.write_line(figure)
+    while _figures:
+        terminalreporter.write_line(_figures.pop(0))
 
 
 @pytest.fixture(scope="session")
@@ -45,19 +47,20 @@ def tell() -> Callable[[str], None]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A running stack. Tests that break it take `own_stack`."""
-    yield from _running()
+    yield from running("static")
 
 
 @pytest.fixture
 def own_stack() -> Iterator[Stack]:
     """A stack that nobody else uses."""
-    yield from _running()
+    yield from running("static")
 
 
-def _running() -> Iterator[Stack]:
+def running(mesh: Mesh) -> Iterator[Stack]:
+    """A stack in a folder of its own, which goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="tulle-e2e-"))
     folder.chmod(0o711)
-    stack = Stack(folder)
+    stack = Stack(folder, mesh)
     try:
         stack.start()
         yield stack
@@ -85,6 +88,12 @@ def certificates(stack: Stack) -> Path:
 def sockets(stack: Stack) -> dict[str, Path]:
     """Where each service listens for its sidecar."""
     return {name: stack.layout.run / f"{name}.sock" for name in stack.sidecars}
+
+
+@pytest.fixture(scope="session")
+def verdict() -> Callable[[Cell], str]:
+    """What must come of a cell in this mesh."""
+    return lambda cell: cell.expected
 
 
 @pytest.fixture(scope="session")

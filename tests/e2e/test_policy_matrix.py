@@ -18,6 +18,7 @@ from tests.e2e.doors import Edge, Sidecar, new_address
 from tests.e2e.matrix import HTTP, Cell, Count, Door, Holder, edge_cells, mesh_cells, outcome
 
 Try = Callable[[Cell], Awaitable[object]]
+Verdict = Callable[[Cell], str]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ async def test_grpc_at_the_edge_obeys_the_contract(
 
 @pytest.mark.parametrize("workload", [workload.name for workload in topology.WORKLOADS])
 async def test_sidecars_obey_the_contract(
-    sidecars: dict[str, Sidecar], certificates: Path, cast: Cast, count: Count, workload: str
+    sidecars: dict[str, Sidecar], certificates: Path, cast: Cast, count: Count, verdict: Verdict, workload: str
 ) -> None:
     """At a sidecar each method answers each workload, and each holder it acts for, as the contract says."""
     async with _Channels(sidecars, certificates / workload) as channels:
@@ -69,13 +70,19 @@ async def test_sidecars_obey_the_contract(
         async def attempt(cell: Cell) -> str:
             return await status(channels.of(cell.method), cell.method, await cast.authorization(cell))
 
-        await check(attempt, [cell for cell in mesh_cells() if cell.workload == workload], count)
+        await check(attempt, [cell for cell in mesh_cells() if cell.workload == workload], count, verdict)
 
 
 @pytest.mark.parametrize("claimed", ["gateway", "operator"])
 @pytest.mark.parametrize("workload", ["auth", "users", "operator"])
 async def test_a_forged_identity_counts_for_nothing(
-    sidecars: dict[str, Sidecar], certificates: Path, cast: Cast, count: Count, workload: str, claimed: str
+    sidecars: dict[str, Sidecar],
+    certificates: Path,
+    cast: Cast,
+    count: Count,
+    verdict: Verdict,
+    workload: str,
+    claimed: str,
 ) -> None:
     """What a caller says about its own identity changes no answer: the certificate decides."""
     async with _Channels(sidecars, certificates / workload) as channels:
@@ -85,7 +92,7 @@ async def test_a_forged_identity_counts_for_nothing(
             return await status(channels.of(cell.method), cell.method, headers)
 
         cells = [cell for cell in mesh_cells() if cell.workload == workload and cell.holder is Holder.ADMINISTRATOR]
-        await check(attempt, cells, count)
+        await check(attempt, cells, count, verdict)
 
 
 async def test_a_forged_identity_at_the_edge_counts_for_nothing(

@@ -1,0 +1,1 @@
+"""What a cluster is told, made from the topology and the contract."""

@@ -1,0 +1,75 @@
+"""Who may call whom, and how calls are routed, as Istio's objects: pure functions of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mesh import hops
+from mesh.contract import Contract, Method
+from mesh.envoy import seconds
+from mesh.sidecar import allowed, served
+from services import topology
+
+Manifest = dict[str, Any]
+
+
+def policies(contract: Contract) -> list[Manifest]:
+    """All of them."""
+    workloads = [workload.name for workload in topology.WORKLOADS if workload.serves]
+    return [
+        _strict(),
+        *(_authorization(name, contract) for name in workloads),
+        *(_routes(name, contract) for name in workloads),
+        *(_destination(name) for name in workloads),
+    ]
+
+
+def _object(api: str, kind: str, name: str, spec: Mapping[str, Any]) -> Manifest:
+    return {
+        "apiVersion": f"{api}.istio.io/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": topology.NAMESPACE},
+        "spec": dict(spec),
+    }
+
+
+def _strict() -> Manifest:
+    return _object("security", "PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}})
+
+
+def _authorization(workload: str, contract: Contract) -> Manifest:
+    rules = [
+        {
+            "from": [{"source": {"principals": [topology.spiffe_id(caller).removeprefix("spiffe://")]}}],
+            "to": [{"operation": {"methods": ["POST"], "paths": list(paths)}}],
+        }
+        for caller, paths in allowed(workload, contract).items()
+    ]
+    spec = {"selector": {"matchLabels": {"app": workload}}, "action": "ALLOW", "rules": rules}
+    return _object("security", "AuthorizationPolicy", workload, spec)
+
+
+def _routes(workload: str, contract: Contract) -> Manifest:
+    routes = [_route(workload, method) for method in served(workload, contract)]
+    return _object("networking", "VirtualService", workload, {"hosts": [topology.host(workload)], "http": routes})
+
+
+def _route(workload: str, method: Method) -> Manifest:
+    return {
+        "match": [{"uri": {"exact": method.path}}],
+        "timeout": seconds(method.deadline + hops.OUTBOUND_MARGIN),
+        "retries": _retries(method),
+        "route": [{"destination": {"host": topology.host(workload)}}],
+    }
+
+
+def _retries(method: Method) -> Manifest:
+    if not method.retry_safe:
+        return {"attempts": 0}
+    return {"attempts": hops.RETRIES, "retryOn": "connect-failure,refused-stream,reset,unavailable"}
+
+
+def _destination(workload: str) -> Manifest:
+    spec = {"host": topology.host(workload), "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}
+    return _object("networking", "DestinationRule", workload, spec)

