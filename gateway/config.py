@@ -15,7 +15,6 @@ from mesh.envoy import Addresses, Config
 from mesh.limits import LEEWAY, TOKEN_LIFE
 from mesh.sidecar import transcoder
 from mesh.tokens import AUDIENCE
-from services import topology
 from services.topology import GATEWAY
 
 EDGE = "edge"
@@ -33,7 +32,7 @@ def gateway(contract: Contract, addresses: Addresses) -> Config:
         _listener("http", addresses.host, addresses.http_port, plain),
         _listener("https", addresses.host, addresses.https_port, secure),
     ]
-    callees = topology.WORKLOAD[GATEWAY].calls
+    callees = contract.workload(GATEWAY).calls
     clusters = [upstreams.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
     clusters += shared_limits.clusters(addresses)
     clusters.append({"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}})

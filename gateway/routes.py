@@ -12,7 +12,6 @@ from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS
 from mesh.sidecar import KEYS
-from services import topology
 from services.topology import GATEWAY
 
 TABLE = "edge"
@@ -38,7 +37,7 @@ def _table(contract: Contract, addresses: Addresses) -> Config:
     host = {
         "name": TABLE,
         "domains": ["*"],
-        "routes": [*(_route(method, addresses) for method in offered(contract)), _REST],
+        "routes": [*(_route(method, contract, addresses) for method in offered(contract)), _REST],
         "typed_per_filter_config": {
             limits.BY_ADDRESS: limits.by_address(),
             **cors.policy(contract, addresses.cors_origins),
@@ -64,9 +63,9 @@ _REST: Config = {
 }
 
 
-def _route(method: Method, addresses: Addresses) -> Config:
+def _route(method: Method, contract: Contract, addresses: Addresses) -> Config:
     action = {
-        "cluster": topology.owner(method.service).name,
+        "cluster": contract.owner(method.service).name,
         "timeout": envoy.seconds(method.deadline + hops.EDGE_MARGIN),
         **upstreams.retry(method),
     }

@@ -12,11 +12,12 @@ from mesh import certificates, envoy
 from mesh.contract import Contract
 from mesh.envoy import Addresses
 from mesh.sidecar import sidecar
-from services import topology
 from services.topology import GATEWAY
 
-PROXIED = tuple(w.name for w in topology.WORKLOADS if w.serves or w.name == GATEWAY)
-"""The workloads that have an Envoy."""
+
+def proxied(contract: Contract) -> tuple[str, ...]:
+    """The workloads that have an Envoy."""
+    return tuple(w.name for w in contract.workloads if w.serves or w.name == GATEWAY)
 
 
 def config_path(workload: str, addresses: Addresses) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 
+from services.topology import WORKLOADS, Workload
+
 DESCRIPTOR_SET = Path(__file__).parent.parent / "codegen" / "gen" / "contract.binpb"
 
 NONE, OPTIONAL, REQUIRED = "none", "optional", "required"
@@ -91,11 +93,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Contract:
-    """Everything that the protos say, keyed by full names without a leading dot."""
+    """Everything that the protos say, keyed by full names without a leading dot, and who serves and calls it."""
 
     services: Mapping[str, Service]
     events: Mapping[str, Event]
     pool: descriptor_pool.DescriptorPool
+    workloads: tuple[Workload, ...] = WORKLOADS
 
     @property
     def methods(self) -> Iterator[Method]:
@@ -105,6 +108,22 @@ class Contract:
     def method(self, path: str) -> Method:
         """The method at `/package.Service/Method`. Raises KeyError."""
         return self._by_path[path]
+
+    def workload(self, name: str) -> Workload:
+        """The workload's row of the topology. Raises KeyError."""
+        return self._by_name[name]
+
+    def owner(self, service: str) -> Workload:
+        """The workload that serves a gRPC service, by its full name. Raises KeyError."""
+        return self._owners[service]
+
+    @functools.cached_property
+    def _by_name(self) -> Mapping[str, Workload]:
+        return {workload.name: workload for workload in self.workloads}
+
+    @functools.cached_property
+    def _owners(self) -> Mapping[str, Workload]:
+        return {service: workload for workload in self.workloads for service in workload.serves}
 
     @functools.cached_property
     def _by_path(self) -> Mapping[str, Method]:
@@ -117,13 +136,18 @@ def contract() -> Contract:
     return load(DESCRIPTOR_SET.read_bytes())
 
 
-def load(descriptor_set: bytes) -> Contract:
-    """Read a serialised FileDescriptorSet whose files are in order of their imports."""
+def load(
+    descriptor_set: bytes, workloads: tuple[Workload, ...] = WORKLOADS, packages: tuple[str, ...] = ("tulle.",)
+) -> Contract:
+    """Read a serialised FileDescriptorSet whose files are in order of their imports.
+
+    `packages`: what the names of the packages begin with whose services and events count.
+    """
     files = descriptor_pb2.FileDescriptorSet.FromString(descriptor_set).file
     pool = descriptor_pool.DescriptorPool()
     for file in files:
         pool.Add(file)
-    found = [pool.FindFileByName(file.name) for file in files if file.package.startswith("tulle.")]
+    found = [pool.FindFileByName(file.name) for file in files if file.package.startswith(packages)]
     services = [_service(service, pool) for file in found for service in file.services_by_name.values()]
     events = [
         event
@@ -131,7 +155,7 @@ def load(descriptor_set: bytes) -> Contract:
         for message in file.message_types_by_name.values()
         if (event := _event(message, pool)) is not None
     ]
-    return Contract({s.name: s for s in services}, {e.message: e for e in events}, pool)
+    return Contract({s.name: s for s in services}, {e.message: e for e in events}, pool, workloads)
 
 
 def option(descriptor: Any, kind: str, name: str, pool: descriptor_pool.DescriptorPool) -> Any:

@@ -19,7 +19,7 @@ import uvloop
 from infra.settings import ServiceSettings
 from mesh import limits, lines
 from mesh.app import App, Worker
-from mesh.contract import contract
+from mesh.contract import Contract, contract
 from mesh.health import Health, HealthServicer
 from mesh.identity import SidecarIdentity
 from mesh.pipeline import Pipeline
@@ -28,7 +28,7 @@ from mesh.registry import collect
 from mesh.telemetry import Telemetry
 from mesh.transports import grpcaio
 from mesh.workers import kept_alive
-from services import topology
+from services.topology import Workload
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Build = Callable[[SettingsT], AbstractAsyncContextManager[App]]
@@ -63,10 +63,15 @@ async def _process(build: Build[SettingsT], settings: SettingsT, out: lines.Line
 
 
 @contextlib.asynccontextmanager
-async def serving(app: App, telemetry: Telemetry, identity: SidecarIdentity, socket: Path) -> AsyncIterator[Health]:
-    """The app with its workers, served on `socket`; leaving says NOT_SERVING, lets calls end, then stops all."""
+async def serving(
+    app: App, telemetry: Telemetry, identity: SidecarIdentity, socket: Path, of: Contract | None = None
+) -> AsyncIterator[Health]:
+    """The app with its workers, served on `socket`; leaving says NOT_SERVING, lets calls end, then stops all.
+
+    `of`: the contract, if it is not that of this build.
+    """
     health = Health(app.ready)
-    server = _server(app, telemetry, identity, health, socket)
+    server = _server(app, Pipeline(app, telemetry), identity, health, socket, of or contract())
     async with _background(health.run, telemetry.run, *app.workers):
         await server.start()
         _only_ours(socket)
@@ -78,19 +83,21 @@ async def serving(app: App, telemetry: Telemetry, identity: SidecarIdentity, soc
             await server.stop(limits.DRAIN)
 
 
-def _server(app: App, telemetry: Telemetry, identity: SidecarIdentity, health: Health, socket: Path) -> grpc.aio.Server:
-    handlers = collect(app, Pipeline(app, telemetry), contract())
-    _require_all(app.workload, {handler.method.service for handler in handlers.values()})
+def _server(
+    app: App, pipeline: Pipeline, identity: SidecarIdentity, health: Health, socket: Path, of: Contract
+) -> grpc.aio.Server:
+    handlers = collect(app, pipeline, of)
+    _require_all(of.workload(app.workload), {handler.method.service for handler in handlers.values()})
     server = grpcaio.server(handlers, identity, socket)
     HealthServicer(health).add_to(server)
     ReflectionServicer(sorted({handler.method.service for handler in handlers.values()}), identity).add_to(server)
     return server
 
 
-def _require_all(workload: str, served: set[str]) -> None:
+def _require_all(workload: Workload, served: set[str]) -> None:
     """Raises: ValueError unless these are the services that the topology has for the workload."""
-    if odd := served ^ set(topology.WORKLOAD[workload].serves):
-        raise ValueError(f"{workload}: its servicers and services/topology.py differ in {', '.join(sorted(odd))}")
+    if odd := served ^ set(workload.serves):
+        raise ValueError(f"{workload.name}: its servicers and services/topology.py differ in {', '.join(sorted(odd))}")
 
 
 def _only_ours(socket: Path) -> None:

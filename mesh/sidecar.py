@@ -30,7 +30,7 @@ KEYS = "tulle.auth.v1.KeysService"
 
 def sidecar(workload: str, contract: Contract, addresses: Addresses) -> Config:
     """The whole configuration of the workload's sidecar."""
-    entry = topology.WORKLOAD[workload]
+    entry = contract.workload(workload)
     listeners = [_inbound(workload, contract, addresses)]
     clusters = [upstreams.service_cluster(workload, addresses)]
     if entry.calls:
@@ -43,7 +43,7 @@ def sidecar(workload: str, contract: Contract, addresses: Addresses) -> Config:
 
 def served(workload: str, contract: Contract) -> tuple[Method, ...]:
     """The methods of the workload's services."""
-    names = topology.WORKLOAD[workload].serves
+    names = contract.workload(workload).serves
     return tuple(method for name in names for method in contract.services[name].methods)
 
 
@@ -63,7 +63,7 @@ def allowed(workload: str, contract: Contract) -> Mapping[str, tuple[str, ...]]:
 def _inbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
     paths = allowed(workload, contract)
     filters = [_rbac(paths), proof()]
-    if KEYS in topology.WORKLOAD[workload].serves:
+    if KEYS in contract.workload(workload).serves:
         filters.insert(0, transcoder(addresses, (KEYS,)))
     manager = envoy.mesh_manager(
         f"{workload}.in",
@@ -163,7 +163,7 @@ def _from(caller: str) -> Config:
 
 
 def _outbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
-    callees = topology.WORKLOAD[workload].calls
+    callees = contract.workload(workload).calls
     methods = [(callee, method) for callee in callees for method in served(callee, contract)]
     routes = [_call(callee, method) for callee, method in methods]
     manager = envoy.mesh_manager(

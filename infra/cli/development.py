@@ -16,7 +16,7 @@ from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-OPTIONAL = ("engines", "istio")
+OPTIONAL = ("conformance", "engines", "istio")
 """Folders of tests/ that need an engine which the locks do not bring; `--all` or their names run them."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 CHECKS = {

@@ -23,7 +23,7 @@ from joserfc.jwk import ECKey
 from tulle.auth.v1 import auth_pb2
 
 from infra import ca, envoys
-from mesh.contract import DESCRIPTOR_SET, contract
+from mesh.contract import DESCRIPTOR_SET, Contract, contract
 from mesh.envoy import Addresses
 from services import topology
 
@@ -111,6 +111,7 @@ class Rig:
     authority: ca.Authority
     services: Mapping[str, Service]
     signer: Signer
+    contract: Contract = field(default_factory=contract)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def token(self, **changes: Any) -> str:
@@ -147,7 +148,7 @@ class Rig:
 
     def start(self, workload: str) -> None:
         """Start the workload's Envoy and wait until it is ready."""
-        for path, text in envoys.files(workload, contract(), self.addresses).items():
+        for path, text in envoys.files(workload, self.contract, self.addresses).items():
             Path(path).write_text(text)
         with self._log(workload).open("ab") as log:
             command = envoys.command(workload, self.addresses)
@@ -254,8 +255,9 @@ def serving(service: Service, path: str) -> Iterator[grpc.Server]:
         server.stop(None).wait()
 
 
-def _addresses(root: Path) -> Addresses:
-    ports = free_ports(4)
+def _addresses(root: Path, contract: Contract) -> Addresses:
+    served = [workload.name for workload in contract.workloads if workload.serves]
+    http, https, *ports = free_ports(2 + len(served))
     for name in ("run", "envoy"):
         (root / name).mkdir(mode=0o700)
     return Addresses(
@@ -264,18 +266,18 @@ def _addresses(root: Path) -> Addresses:
         secrets_dir=str(root / "secrets"),
         sds_dir=str(root / "envoy"),
         descriptor_set=str(DESCRIPTOR_SET),
-        ports={"auth": ports[0], "users": ports[1]},
-        http_port=ports[2],
-        https_port=ports[3],
+        ports=dict(zip(served, ports, strict=True)),
+        http_port=http,
+        https_port=https,
         public_url="https://tulle.test",
         cors_origins=(APP,),
     )
 
 
-def _identities(addresses: Addresses) -> ca.Authority:
+def _identities(addresses: Addresses, contract: Contract) -> ca.Authority:
     certs = Path(addresses.certs_dir)
     authority = ca.open_authority(certs)
-    for workload in topology.WORKLOADS:
+    for workload in contract.workloads:
         ca.issue(authority, certs / workload.name, [workload.name], topology.spiffe_id(workload.name))
         secret = Path(addresses.secrets_dir, workload.name)
         secret.mkdir(parents=True)
@@ -285,18 +287,18 @@ def _identities(addresses: Addresses) -> ca.Authority:
 
 
 @contextmanager
-def rig(**changes: Any) -> Iterator[Rig]:
-    """Services auth and users, their sidecars and the gateway. `changes`: of its Addresses."""
-    root = Path(tempfile.mkdtemp(prefix="tulle-"))
-    addresses, signer = replace(_addresses(root), **changes), Signer()
+def rig(of: Contract | None = None, **changes: Any) -> Iterator[Rig]:
+    """Services auth and users, all sidecars and the gateway. `of`: another contract; `changes`: of the Addresses."""
+    root, of = Path(tempfile.mkdtemp(prefix="tulle-")), of or contract()
+    addresses, signer = replace(_addresses(root, of), **changes), Signer()
     services = {name: Service(name) for name in ("auth", "users")}
     services["auth"].answers[GET_JWKS] = lambda request, context: signer.jwks()
-    made = Rig(addresses, _identities(addresses), services, signer)
+    made = Rig(addresses, _identities(addresses, of), services, signer, of)
     try:
         with ExitStack() as stack:
             for name, service in services.items():
                 stack.enter_context(serving(service, addresses.socket(name)))
-            for workload in envoys.PROXIED:
+            for workload in envoys.proxied(of):
                 made.start(workload)
             yield made
     finally:

@@ -16,7 +16,7 @@ from mesh.contract import contract
 from tests.integration.envoy.rig import Rig
 
 
-@pytest.mark.parametrize("workload", envoys.PROXIED)
+@pytest.mark.parametrize("workload", envoys.proxied(contract()))
 def test_every_configuration_is_valid(mesh: Rig, workload: str) -> None:
     """`envoy --mode validate` has nothing to say."""
     command = [*envoys.command(workload, mesh.addresses), "--mode", "validate"]
