@@ -70,7 +70,7 @@ def etcd_command(place: Place) -> list[str]:
         *("--listen-client-urls", url, "--advertise-client-urls", url),
         *("--listen-peer-urls", members, "--initial-advertise-peer-urls", members),
         *("--initial-cluster", f"local={members}"),
-        # What it holds is applied anew at each start.
+        # It begins empty at each start of the stack.
         "--unsafe-no-fsync",
         *("--log-level", "warn"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from mesh import envoy, sds
 from mesh.contract import contract
 from services import topology
 from services.topology import Workload
+
+
+def forget(layout: Layout) -> None:
+    """Let each start begin with the contract's policies alone: what kubectl changed goes when the stack goes."""
+    shutil.rmtree(layout.data / "istio" / "etcd", ignore_errors=True)
 
 
 def control_plane(layout: Layout) -> tuple[Unit, ...]:

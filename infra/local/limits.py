@@ -14,6 +14,7 @@ STOP_WITHIN = limit("STOP_WITHIN", 15.0, "s", "Between asking a process to stop 
 CANCEL_AGAIN = limit("CANCEL_AGAIN", 0.5, "s", "Between two requests to a task of ours to end.")
 DOWN_WITHIN = limit("DOWN_WITHIN", 60.0, "s", "For all of them: one STOP_WITHIN for each level of the topology.")
 LEFT_WITHIN = limit("LEFT_WITHIN", 10.0, "s", "For what a killed stack has left; by then it has been told already.")
+BUILD_TOLD = limit("BUILD_TOLD", 10.0, "s", "Between two words about a build of Go programs, which takes minutes.")
 LOOK_EVERY = limit("LOOK_EVERY", 0.03, "s", "Between two looks whether a process is ready: unnoticed, and cheap.")
 
 # Staying up

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra import ca
-from infra.local import control
+from infra.local import control, istio
 from infra.local.layout import Layout, Unusable, before_start, bind, layout
 from infra.local.supervisor import Supervisor
 from infra.local.units import certify, units
@@ -31,6 +31,7 @@ async def run(stack: Layout, changed: Listener, ready: Listener) -> None:
         _check_ports(stack)
         stack = before_start(stack)
         _renew_proofs(stack)
+        istio.forget(stack)
         authority = ca.open_authority(stack.folder("certs"))
         certify(stack, authority)
         supervisor = Supervisor(stack, units(stack), _began())
