@@ -85,8 +85,8 @@ class Channel:
 class _Doors:
     """Connections to one sidecar, one for each workload that is called: its name is the connection's authority."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
+    def __init__(self, target: str, contract: Contract) -> None:
+        self._target, self._contract = target, contract
         self._open: dict[str, grpc.aio.Channel] = {}
 
     def unary_unary(self, path: str, *serializers: Any) -> Any:
@@ -96,7 +96,7 @@ class _Doors:
         return self._to(path).unary_stream(path, *serializers)
 
     def _to(self, path: str) -> grpc.aio.Channel:
-        authority = topology.authority(topology.owner(path.split("/")[1]).name)
+        authority = topology.authority(self._contract.owner(path.split("/")[1]).name)
         if authority not in self._open:
             options = [*_OPTIONS, ("grpc.default_authority", authority)]
             self._open[authority] = grpc.aio.insecure_channel(self._target, options=options)
@@ -107,11 +107,12 @@ class _Doors:
 
 
 @contextlib.asynccontextmanager
-async def open_channel(outbound: Path) -> AsyncIterator[Channel]:
-    """The channel through the sidecar's socket `outbound`."""
-    doors = _Doors(f"unix:{outbound}")
+async def open_channel(outbound: Path, of: Contract | None = None) -> AsyncIterator[Channel]:
+    """The channel through the sidecar's socket `outbound`. `of`: the contract, if it is not that of this build."""
+    named = of or contract()
+    doors = _Doors(f"unix:{outbound}", named)
     try:
-        yield Channel(cast(grpc.aio.Channel, doors))
+        yield Channel(cast(grpc.aio.Channel, doors), named)
     finally:
         await doors.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesh import envoy, hops, sds, upstreams
+from mesh.contract import Contract
 from mesh.envoy import Addresses, Config
 from mesh.sidecar import credential
 from services import topology
@@ -13,7 +14,7 @@ XDS, SDS = "xds-grpc", "sds-grpc"
 """Names that istiod's own configuration expects."""
 
 
-def bootstrap(workload: str, addresses: Addresses, istiod: int) -> Config:
+def bootstrap(workload: str, contract: Contract, addresses: Addresses, istiod: int) -> Config:
     """The whole of what is said on disk. `istiod`: the port of its xDS."""
     clusters = [
         upstreams.local_cluster(SDS, str(sds.socket(Path(addresses.run_dir), workload))),
@@ -22,7 +23,7 @@ def bootstrap(workload: str, addresses: Addresses, istiod: int) -> Config:
     config = envoy.bootstrap(workload, addresses, [], clusters, hops.SIDECAR_HEAP, hops.SIDECAR_CONNECTIONS)
     config["static_resources"]["secrets"] = [credential(workload, addresses)]
     config["dynamic_resources"] = {"ads_config": _istiod(), "lds_config": _ads(), "cds_config": _ads()}
-    return config | {"node": _node(workload)}
+    return config | {"node": _node(workload, _address(workload, contract))}
 
 
 def _istiod() -> Config:
@@ -39,8 +40,8 @@ def _ads() -> Config:
     return {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
 
 
-def _node(workload: str) -> Config:
-    namespace, address = topology.NAMESPACE, _address(workload)
+def _node(workload: str, address: str) -> Config:
+    namespace = topology.NAMESPACE
     return {
         "id": f"sidecar~{address}~{workload}.{namespace}~{namespace}.svc.cluster.local",
         "cluster": f"{workload}.{namespace}",
@@ -58,6 +59,6 @@ def _node(workload: str) -> Config:
     }
 
 
-def _address(workload: str) -> str:
+def _address(workload: str, contract: Contract) -> str:
     """One of its own, by which istiod tells workloads apart. Nothing listens there."""
-    return f"127.0.1.{list(topology.WORKLOAD).index(workload) + 1}"
+    return f"127.0.1.{contract.workloads.index(contract.workload(workload)) + 1}"

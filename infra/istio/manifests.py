@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mesh import envoy, refusals
+from mesh.contract import Contract
 from mesh.envoy import Addresses, Config
 from mesh.sidecar import DOMAIN, KEYS, proof, transcoder
 from services import topology
@@ -44,9 +45,9 @@ def mesh() -> Mapping[str, Any]:
     }
 
 
-def manifests(addresses: Addresses) -> list[Manifest]:
+def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
     """All objects, in an order in which they can be applied."""
-    served = [workload for workload in topology.WORKLOADS if workload.serves]
+    served = [workload for workload in contract.workloads if workload.serves]
     return [
         made
         for workload in served

@@ -74,7 +74,7 @@ def _istiod(layout: Layout, place: control.Place) -> Unit:
     async def prepare() -> None:
         control.configure_istiod(place, json.dumps(manifests.mesh()))
         await control.define(place)
-        objects = [*manifests.manifests(layout.addresses), *policies.policies(contract())]
+        objects = [*manifests.manifests(contract(), layout.addresses), *policies.policies(contract())]
         await control.apply(place, envoy.dump_all(objects))
 
     return Unit(
@@ -114,7 +114,7 @@ def sidecar(layout: Layout, workload: Workload) -> Unit:
 
     async def prepare() -> None:
         layout.secret(name, "sidecar")
-        write_private(file, envoy.dump(bootstrap(name, layout.addresses, layout.ports["istiod"])))
+        write_private(file, envoy.dump(bootstrap(name, contract(), layout.addresses, layout.ports["istiod"])))
 
     async def ready() -> None:
         await unit.envoy_ready(admin)

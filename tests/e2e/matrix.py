@@ -129,8 +129,8 @@ class Count:
     def __init__(self) -> None:
         self.by: Counter[tuple[Door, str]] = Counter()
 
-    def add(self, cell: Cell) -> None:
-        self.by[cell.door, cell.expected] += 1
+    def add(self, cell: Cell, verdict: str) -> None:
+        self.by[cell.door, verdict] += 1
 
     def __str__(self) -> str:
         lines = [f"  {count:5}  {door.value}: {status}" for (door, status), count in sorted(self.by.items())]

@@ -16,7 +16,7 @@ Manifest = dict[str, Any]
 
 def policies(contract: Contract) -> list[Manifest]:
     """All of them."""
-    workloads = [workload.name for workload in topology.WORKLOADS if workload.serves]
+    workloads = [workload.name for workload in contract.workloads if workload.serves]
     return [
         _strict(),
         *(_authorization(name, contract) for name in workloads),

@@ -18,7 +18,7 @@ SERVED = [workload for workload in topology.WORKLOADS if workload.serves]
 
 def of_kind(kind: str) -> dict[str, Any]:
     """The specs of all objects of a kind, by name."""
-    made = manifests.manifests(Addresses())
+    made = manifests.manifests(contract(), Addresses())
     return {one["metadata"]["name"]: one["spec"] for one in made if one["kind"] == kind}
 
 
@@ -56,7 +56,7 @@ def test_every_caller_is_announced_by_the_sidecar_alone() -> None:
 
 def test_each_proxy_is_somebody_else() -> None:
     """No two Envoys tell istiod the same id, and none the address of a service."""
-    nodes = [bootstrap(workload.name, Addresses(), 15010)["node"] for workload in SERVED]
+    nodes = [bootstrap(workload.name, contract(), Addresses(), 15010)["node"] for workload in SERVED]
     assert len({node["id"] for node in nodes}) == len(SERVED)
     assert len({node["metadata"]["INSTANCE_IPS"] for node in nodes} | {Addresses().host}) == len(SERVED) + 1
 
@@ -64,6 +64,6 @@ def test_each_proxy_is_somebody_else() -> None:
 def test_an_envoy_asks_for_its_own_certificate() -> None:
     """Each workload's certificates come over a socket of its own."""
     for workload in SERVED:
-        clusters = bootstrap(workload.name, Addresses(), 15010)["static_resources"]["clusters"]
+        clusters = bootstrap(workload.name, contract(), Addresses(), 15010)["static_resources"]["clusters"]
         (sockets,) = [one for one in clusters if one["name"] == "sds-grpc"]
         assert str(sds.socket(Path(Addresses().run_dir), workload.name)) in str(sockets)
