@@ -45,7 +45,7 @@ if ! [ -x "$venv/bin/python" ] || ! suitable "$venv/bin/python"; then
     printf 'Making .venv with %s\n' "$("$python" --version)" >&2
     "$python" -m venv "$venv" >"$log" 2>&1 || {
         rm -rf "$venv"
-        if grep -q ensurepip "$log"; then
+        if grep -Eq "ensurepip|No module named .?venv" "$log"; then
             fail "This Python comes without venv; on Debian and Ubuntu: apt-get install python3-venv. Then try again."
         fi
         fail "$(tail -n 1 "$log")"

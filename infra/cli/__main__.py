@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from infra.cli import development, istio, operations, platform
+from infra.cli import platform  # isort: skip (the help lists verbs as they come: what everybody needs is first)
+from infra.cli import development, istio, operations
 from infra.cli.app import app, told
 
 

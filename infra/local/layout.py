@@ -82,14 +82,18 @@ class Layout:
 
 
 def layout(settings: StackSettings) -> Layout:
-    """The layout of the stack in `settings.data_dir`, its folders made. Raises: Unusable."""
+    """The layout of the stack in `settings.data_dir`, which is made. Raises: Unusable."""
     data = settings.data_dir.absolute()
     _claim(data)
     return Layout(settings, data, _run_folder(data), _ports(data, held=True))
 
 
 def before_start(stack: Layout) -> Layout:
-    """The same while nothing of it runs: an inner port that others took meanwhile is replaced."""
+    """The same while nothing of it runs: its folder of sockets made, inner ports that others took replaced.
+
+    Raises: Unusable.
+    """
+    private_folder(stack.run, [os.getuid()])
     return replace(stack, ports=_ports(stack.data, held=False))
 
 
@@ -156,7 +160,6 @@ def _run_folder(data: Path) -> Path:
     run = Path(tempfile.gettempdir()) / f"tulle-{os.getuid()}-{name}"
     if len(os.fsencode(run / "notifications.admin.sock")) > LONGEST_SOCKET:
         run = Path("/tmp") / run.name  # noqa: S108 (private below; the temporary folder's path is too long)
-    private_folder(run, [os.getuid()])
     return run
 
 
