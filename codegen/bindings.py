@@ -39,9 +39,14 @@ def bindings(contract: Contract) -> Iterator[Binding]:
 def _binding(contract: Contract, method: Method, rule: HttpRule, template: Template) -> Binding:
     request = contract.pool.FindMessageTypeByName(method.input)
     path = tuple((name, resolve(request, name)) for name in template.variables)
-    bound = frozenset(template.variables) | {rule.body}
+    bound = _in_paths(method) | {rule.body}
     query = () if rule.body == "*" else tuple(_leaves(request, "", bound, frozenset()))
     return Binding(method, rule, template, path, query)
+
+
+def _in_paths(method: Method) -> frozenset[str]:
+    """What any path of the method binds: none of its paths takes that in the query."""
+    return frozenset(name for rule in method.http for name in templates.variables(rule.path))
 
 
 def resolve(message: Descriptor, path: str) -> FieldDescriptor | None:

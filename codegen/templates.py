@@ -34,7 +34,17 @@ def parse(path: str) -> Template:
     segments = body.split("/")
     if segments[0] or len(segments) < 2 or not all(_SEGMENT.fullmatch(segment) for segment in segments[1:]):
         raise BadTemplate(path)
-    return Template(tuple(segments[1:]), verb, tuple(match[1] for match in _VARIABLE.finditer(path)))
+    return Template(tuple(segments[1:]), verb, variables(path))
+
+
+def variables(path: str) -> tuple[str, ...]:
+    """Paths of the fields that a template binds."""
+    return tuple(match[1] for match in _VARIABLE.finditer(path))
+
+
+def documentable(path: str) -> bool:
+    """Whether every variable part of the path is one segment with a name, as OpenAPI knows it."""
+    return "*" not in _VARIABLE.sub(lambda match: match[1] if match[2] in (None, "*") else match[2], path)
 
 
 def openapi(path: str) -> str:

@@ -132,6 +132,8 @@ def transcoder(addresses: Addresses, services: Iterable[str]) -> Config:
         services=list(services),
         convert_grpc_status=True,
         print_options={"always_print_primitive_fields": True},
+        # Forms and most clients write a space as `+`; without this it would arrive as a plus.
+        query_param_unescape_plus=True,
         request_validation_options={"reject_unknown_method": True, "reject_unknown_query_parameters": True},
         max_request_body_size=hops.MAX_REQUEST,
         max_response_body_size=hops.MAX_RESPONSE,

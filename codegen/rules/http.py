@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -14,6 +15,7 @@ from codegen.project import Project
 from codegen.rules.finding import Finding
 from codegen.rules.methods import full_name
 from codegen.source import HTTP
+from gateway.fields import FREE
 from mesh import contract
 from mesh.contract import Method
 from services.topology import GATEWAY
@@ -73,13 +75,50 @@ def variables_name_fields(project: Project) -> Iterator[Finding]:
                 yield found(project, binding.method, name, what, "name a scalar field of the request")
 
 
+def paths_can_be_documented(project: Project) -> Iterator[Finding]:
+    """OpenAPI knows variables of one segment only; a client made from it would escape the slashes of a longer one."""
+    for binding in bindings(project.contract):
+        if not templates.documentable(binding.rule.path):
+            what = f"has the path `{binding.rule.path}`, in which a variable is more than one segment or has no name"
+            fix = "name one field for each variable segment: /v1/shelves/{shelf_id}/books/{book_id}"
+            yield found(project, binding.method, binding.rule.verb.lower(), what, fix)
+
+
+def bindings_do_not_nest(project: Project) -> Iterator[Finding]:
+    """Envoy and this build read one level of `additional_bindings` (google/api/http.proto allows no more)."""
+    for method, rule in _rules(project):
+        if any(binding.additional_bindings for binding in rule.additional_bindings):
+            fix = "put all of them into the outer rule's additional_bindings"
+            yield found(project, method, "additional_bindings", "has bindings inside of additional_bindings", fix)
+
+
+def answers_are_whole(project: Project) -> Iterator[Finding]:
+    """Envoy does not start with a `response_body` that names a message."""
+    for method, rule in _rules(project):
+        if any(binding.response_body for binding in (rule, *rule.additional_bindings)):
+            fix = "return the message itself from the RPC, and drop `response_body`"
+            yield found(project, method, "response_body", "has a `response_body`, which the gateway cannot do", fix)
+
+
+def _rules(project: Project) -> Iterator[tuple[Method, Any]]:
+    for method in project.contract.methods:
+        descriptor = project.contract.pool.FindMethodByName(full_name(method))
+        rule = contract.option(descriptor, "MethodOptions", "google.api.http", project.contract.pool)
+        if rule is not None:
+            yield method, rule
+
+
 def bodies_name_fields(project: Project) -> Iterator[Finding]:
     for binding in bindings(project.contract):
         body = binding.rule.body
         field = _request(project, binding).fields_by_name.get(body)
-        if body not in ("", "*") and (field is None or not is_message(field)):
-            what = f"has the body `{body}`, which is no message in {binding.method.input}"
+        if body not in ("", "*") and (field is None or not is_message(field) or field.is_repeated or _free(field)):
+            what = f"has the body `{body}`, which is no single message with fields in {binding.method.input}"
             yield found(project, binding.method, "body", what, 'name a field that is a message, or use body: "*"')
+
+
+def _free(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name in FREE
 
 
 def fields_are_bound_once(project: Project) -> Iterator[Finding]:
@@ -140,7 +179,7 @@ def _private(project: Project, binding: Binding, path: str) -> bool:
 def queries_can_be_written(project: Project) -> Iterator[Finding]:
     for binding in bindings(project.contract):
         for name, field in binding.query:
-            if is_message(field):
+            if field.message_type is not None and (field.is_repeated or is_message(field)):
                 what = f"would carry `{name}`, a list or map of messages, in the query, which cannot be written there"
                 yield found(project, binding.method, "", what, 'put it into the body: body: "*"')
 
@@ -162,6 +201,9 @@ RULES = (
     only_what_the_gateway_may_call,
     verbs_are_known,
     paths_can_be_read,
+    paths_can_be_documented,
+    bindings_do_not_nest,
+    answers_are_whole,
     paths_do_not_collide,
     variables_name_fields,
     bodies_name_fields,

@@ -30,6 +30,7 @@ BAD_CEL = """  option (buf.validate.message).cel = {
     expression: "this.nothing > 1"
   };
   // How many grams"""
+NESTED = 'additional_bindings: {get: "/v1/b/{order_id}" additional_bindings: {get: "/v1/c/{order_id}"}}'
 LIMIT = "      rate_limit: {\n        requests: 60\n        per: {seconds: 60}\n      }\n"
 ITEM = "message Item {"
 
@@ -137,6 +138,22 @@ PLANTS = {
     "a path that is none": Plant(
         http.paths_can_be_read, "(google.api.http)", (("/v1/orders/{order_id}", "v1/orders/{order_id"),)
     ),
+    "a variable of several segments": Plant(
+        http.paths_can_be_documented, "get:", ((GET_RULE, '{get: "/v1/{order_id=orders/*}"}'),)
+    ),
+    "a variable without a name": Plant(
+        http.paths_can_be_documented, "get:", ((GET_RULE, '{get: "/v1/*/orders/{order_id}"}'),)
+    ),
+    "bindings inside of bindings": Plant(
+        http.bindings_do_not_nest,
+        "additional_bindings",
+        ((GET_RULE, f'{{get: "/v1/a/{{order_id}}" {NESTED}}}'),),
+    ),
+    "an answer that is one field": Plant(
+        http.answers_are_whole,
+        "response_body",
+        ((GET_RULE, '{get: "/v1/orders/{order_id}" response_body: "create_time"}'),),
+    ),
     "two methods on one path": Plant(
         http.paths_do_not_collide,
         "{post:",
@@ -153,6 +170,25 @@ PLANTS = {
         http.bodies_name_fields,
         "body",
         (('body: "*"', 'body: "email"'),),
+        also=(http.queries_can_be_written, http.urls_carry_nothing_private),
+    ),
+    "a body that is a list": Plant(
+        http.bodies_name_fields,
+        "body",
+        (('body: "*"', 'body: "items"'),),
+        also=(http.urls_carry_nothing_private,),
+    ),
+    "a body that names no fields": Plant(
+        http.bodies_name_fields,
+        "body",
+        (
+            ('body: "*"', 'body: "more"'),
+            (
+                'import "google/protobuf/timestamp.proto"',
+                'import "google/protobuf/struct.proto";\nimport "google/protobuf/timestamp.proto"',
+            ),
+            ("  // Whom to tell.", "  // What else.\n  google.protobuf.Struct more = 6;\n  // Whom to tell."),
+        ),
         also=(http.queries_can_be_written, http.urls_carry_nothing_private),
     ),
     "a field in the path twice": Plant(
@@ -192,6 +228,16 @@ PLANTS = {
         http.queries_can_be_written,
         "(google.api.http)",
         (("  int32 detail_level = 2;", "  repeated Item detail = 2 [(buf.validate.field).repeated.max_items = 2];"),),
+    ),
+    "a list of times in a query": Plant(
+        http.queries_can_be_written,
+        "(google.api.http)",
+        (
+            (
+                "  int32 detail_level = 2;",
+                "  repeated google.protobuf.Timestamp times = 2 [(buf.validate.field).repeated.max_items = 2];",
+            ),
+        ),
     ),
     "a stream over REST": Plant(
         http.streams_stay_grpc,
