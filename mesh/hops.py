@@ -53,7 +53,10 @@ HOP_PAUSE = limit("HOP_PAUSE", 1.0, "s", "When to come again, told with every UN
 RETRIES = limit("RETRIES", 2, "retries", "Of a method that is safe to repeat: a replica that dies is not seen.")
 RETRY_BUDGET = limit("RETRY_BUDGET", 20.0, "%", "Retries of the calls under way: an outage is not made worse.")
 RETRIES_FREE = limit("RETRIES_FREE", 3, "retries", "That may always run at once: at small loads 20 % is nothing.")
+RETRY_PAUSE = limit("RETRY_PAUSE", 0.025, "s", "Before a retry; the next may wait up to ten times as long.")
 EJECT_AFTER = limit("EJECT_AFTER", 5, "failures", "In a row until a replica gets no calls for a while.")
+EJECT_LOOK = limit("EJECT_LOOK", 2.0, "s", "Between two looks whether a replica may come back.")
+EJECTED = limit("EJECTED", 5.0, "s", "For how long a replica is out the first time; longer each time, up to a minute.")
 MAX_EJECTED = limit("MAX_EJECTED", 50, "%", "Of the replicas that may be out at once: of two one, of one none.")
 
 # Rate limits and keys at the edge

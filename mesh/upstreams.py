@@ -72,8 +72,8 @@ def _outliers() -> Config:
         "enforcing_consecutive_5xx": 0,
         "enforcing_success_rate": 0,
         "enforcing_local_origin_success_rate": 0,
-        "interval": "2s",
-        "base_ejection_time": "5s",
+        "interval": envoy.seconds(hops.EJECT_LOOK),
+        "base_ejection_time": envoy.seconds(hops.EJECTED),
         "max_ejection_time": "60s",
         "max_ejection_percent": hops.MAX_EJECTED,
         "always_eject_one_host": False,
@@ -87,7 +87,10 @@ def retry(method: Method) -> Config:
     policy = {
         "retry_on": "connect-failure,refused-stream,reset,unavailable",
         "num_retries": hops.RETRIES,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "retry_back_off": {
+            "base_interval": envoy.seconds(hops.RETRY_PAUSE),
+            "max_interval": envoy.seconds(10 * hops.RETRY_PAUSE),
+        },
         "retry_host_predicate": [
             envoy.http_filter(
                 "envoy.retry_host_predicates.previous_hosts",

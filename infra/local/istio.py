@@ -131,6 +131,8 @@ def sidecar(layout: Layout, workload: Workload) -> Unit:
             *("--drain-time-s", f"{POLICY_DRAIN:g}"),
             *("--drain-strategy", "immediate"),
             *("--log-level", "warning"),
+            # istiod still sets a field that Envoy calls deprecated, once for each route.
+            *("--component-log-level", "misc:error"),
             *("--file-flush-interval-msec", "1000"),
             "--disable-hot-restart",
         ],

@@ -19,6 +19,7 @@ def policies(contract: Contract) -> list[Manifest]:
     workloads = [workload.name for workload in contract.workloads if workload.serves]
     return [
         _strict(),
+        _nobody(),
         *(_authorization(name, contract) for name in workloads),
         *(_routes(name, contract) for name in workloads),
         *(_destination(name) for name in workloads),
@@ -36,6 +37,11 @@ def _object(api: str, kind: str, name: str, spec: Mapping[str, Any]) -> Manifest
 
 def _strict() -> Manifest:
     return _object("security", "PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}})
+
+
+def _nobody() -> Manifest:
+    """A workload that nothing is said of may be called by nobody."""
+    return _object("security", "AuthorizationPolicy", "nobody", {})
 
 
 def _authorization(workload: str, contract: Contract) -> Manifest:
@@ -67,9 +73,34 @@ def _route(workload: str, method: Method) -> Manifest:
 def _retries(method: Method) -> Manifest:
     if not method.retry_safe:
         return {"attempts": 0}
-    return {"attempts": hops.RETRIES, "retryOn": "connect-failure,refused-stream,reset,unavailable"}
+    # Spent by the caller's sidecar within the budget of _destination, as by a static one.
+    return {
+        "attempts": hops.RETRIES,
+        "retryOn": "connect-failure,refused-stream,reset,unavailable",
+        "backoff": seconds(hops.RETRY_PAUSE),
+        "retryIgnorePreviousHosts": True,
+    }
 
 
 def _destination(workload: str) -> Manifest:
-    spec = {"host": topology.host(workload), "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}
+    """How a workload is reached: mutual TLS, bounded, and around replicas that fail."""
+    traffic = {
+        "tls": {"mode": "ISTIO_MUTUAL"},
+        "connectionPool": {
+            "tcp": {"maxConnections": hops.HOP_CONNECTIONS, "connectTimeout": seconds(hops.HOP_CONNECT)},
+            "http": {"http1MaxPendingRequests": hops.HOP_CALLS, "http2MaxRequests": hops.HOP_CALLS},
+        },
+        "retryBudget": {"percent": hops.RETRY_BUDGET, "minRetryConcurrency": hops.RETRIES_FREE},
+        "outlierDetection": {
+            "splitExternalLocalOriginErrors": True,
+            "consecutiveLocalOriginFailures": hops.EJECT_AFTER,
+            "consecutiveGatewayErrors": hops.EJECT_AFTER,
+            # An INTERNAL is the service's own fault, on every replica alike.
+            "consecutive5xxErrors": 0,
+            "interval": seconds(hops.EJECT_LOOK),
+            "baseEjectionTime": seconds(hops.EJECTED),
+            "maxEjectionPercent": hops.MAX_EJECTED,
+        },
+    }
+    spec = {"host": topology.host(workload), "trafficPolicy": traffic}
     return _object("networking", "DestinationRule", workload, spec)
