@@ -7,21 +7,45 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.routes import offered
 from mesh.contract import Contract, HttpRule, Method
 
-SCRIPT = Path(__file__).with_name("strict.lua")
+SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("values.lua", "body.lua", "strict.lua"))
 
+_BY_TYPE = {
+    FieldDescriptor.TYPE_DOUBLE: "number",
+    FieldDescriptor.TYPE_FLOAT: "number",
+    FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptor.TYPE_SINT64: "int64",
+    FieldDescriptor.TYPE_SFIXED64: "int64",
+    FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_FIXED64: "uint64",
+    FieldDescriptor.TYPE_INT32: "int32",
+    FieldDescriptor.TYPE_SINT32: "int32",
+    FieldDescriptor.TYPE_SFIXED32: "int32",
+    FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_FIXED32: "uint32",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BYTES: "bytes",
+}
 # Messages whose JSON is a plain value (protobuf's JSON mapping), and those whose JSON is free.
-SCALARS = frozenset(
-    f"google.protobuf.{name}"
-    for name in (
-        *("Timestamp", "Duration", "FieldMask", "DoubleValue", "FloatValue", "Int64Value", "UInt64Value"),
-        *("Int32Value", "UInt32Value", "BoolValue", "StringValue", "BytesValue"),
-    )
-)
+SCALARS = {
+    "google.protobuf.Timestamp": "time",
+    "google.protobuf.Duration": "duration",
+    "google.protobuf.FieldMask": "string",
+    "google.protobuf.DoubleValue": "number",
+    "google.protobuf.FloatValue": "number",
+    "google.protobuf.Int64Value": "int64",
+    "google.protobuf.UInt64Value": "uint64",
+    "google.protobuf.Int32Value": "int32",
+    "google.protobuf.UInt32Value": "uint32",
+    "google.protobuf.BoolValue": "bool",
+    "google.protobuf.StringValue": "string",
+    "google.protobuf.BytesValue": "bytes",
+}
 FREE = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
 
 Verbs: TypeAlias = Mapping[str, tuple[Method, HttpRule]]
@@ -34,11 +58,11 @@ _MAGIC = re.compile(r"([\^$()%.\[\]*+\-?])")
 
 def script(contract: Contract) -> str:
     """The whole script: the contract's tables, then the check."""
-    return f"{tables(contract)}\n{SCRIPT.read_text()}"
+    return "\n".join((tables(contract), *(script.read_text() for script in SCRIPTS)))
 
 
 def tables(contract: Contract) -> str:
-    """TYPES: the fields of each message. ROUTES and PATTERNS: what each path takes."""
+    """TYPES: the fields of each message. ENUMS: their names. ROUTES and PATTERNS: what each path takes."""
     routes = _routes(contract)
     patterns = {path: verbs for path, verbs in routes.items() if "{" in path or "*" in path}
     exact = {path: verbs for path, verbs in routes.items() if path not in patterns}
@@ -46,6 +70,9 @@ def tables(contract: Contract) -> str:
         (
             "local TYPES = {",
             *(f"  [{_quoted(name)}] = {_fields(fields)}," for name, fields in _types(contract).items()),
+            "}",
+            "local ENUMS = {",
+            *(f"  [{_quoted(name)}] = {_names(enum)}," for name, enum in _enums(contract).items()),
             "}",
             "local ROUTES = {",
             *(f"  [{_quoted(path)}] = {_verbs(verbs, contract)}," for path, verbs in exact.items()),
@@ -106,6 +133,23 @@ def _whole(message: Descriptor, rule: HttpRule) -> str:
     return " -".join((message.full_name, *sorted(variables(rule.path))))
 
 
+def _enums(contract: Contract) -> Mapping[str, EnumDescriptor]:
+    """The enums of all requests, wherever in them: in bodies and in queries."""
+    messages: dict[str, list[FieldDescriptor]] = {}
+    for method, _ in _bindings(contract):
+        fields = list(contract.pool.FindMessageTypeByName(method.input).fields)
+        _collect(fields, messages)
+        messages.setdefault(method.input, fields)
+    held = (_values(field) if _is_map(field) else field for fields in messages.values() for field in fields)
+    found = {field.enum_type.full_name: field.enum_type for field in held if field.enum_type is not None}
+    return dict(sorted(found.items()))
+
+
+def _names(enum: EnumDescriptor) -> str:
+    names = [value.name for value in enum.values]
+    return f"{{{', '.join([*map(_quoted, names), *(f'{name} = true' for name in names)])}}}"
+
+
 def _collect(fields: list[FieldDescriptor], found: dict[str, list[FieldDescriptor]]) -> None:
     for message in filter(None, (_message(field) for field in fields)):
         if message.full_name not in found:
@@ -117,7 +161,7 @@ def _message(field: FieldDescriptor) -> Descriptor | None:
     """The message that a field, its elements or its values are, if they have fields of their own in JSON."""
     held = _values(field) if _is_map(field) else field
     message = held.message_type
-    return None if message is None or message.full_name in SCALARS | FREE else message
+    return None if message is None or message.full_name in SCALARS.keys() | FREE else message
 
 
 def _is_map(field: FieldDescriptor) -> bool:
@@ -157,7 +201,7 @@ def _fields(fields: list[FieldDescriptor]) -> str:
 
 def _shape(field: FieldDescriptor, *, named: bool = False) -> str:
     """What a field is to the check, as a table of Lua."""
-    parts = [f"name = {_quoted(field.name)}, json = {_quoted(_json_name(field))}"] if named else []
+    parts = [f"name = {_quoted(field.name)}, json = {_quoted(json_name(field))}"] if named else []
     if named and field.containing_oneof is not None and not _is_optional(field):
         parts.append(f"oneof = {_quoted('oneof ' + field.containing_oneof.name)}")
     if _is_map(field):
@@ -169,7 +213,8 @@ def _shape(field: FieldDescriptor, *, named: bool = False) -> str:
     return f"{{{', '.join(parts)}}}"
 
 
-def _json_name(field: FieldDescriptor) -> str:
+def json_name(field: FieldDescriptor) -> str:
+    """The name of a field in JSON."""
     return str(field.json_name)  # type: ignore[attr-defined]  # types-protobuf has forgotten it
 
 
@@ -181,8 +226,12 @@ def _is_optional(field: FieldDescriptor) -> bool:
 def _kind(field: FieldDescriptor) -> str:
     if field.message_type is not None and field.message_type.full_name in FREE:
         return "kind = 'any'"
-    if field.message_type is None or field.message_type.full_name in SCALARS:
-        return "kind = 'scalar'"
+    if field.enum_type is not None:
+        return f"kind = 'enum', of = {_quoted(field.enum_type.full_name)}"
+    if field.message_type is None:
+        return f"kind = '{_BY_TYPE[field.type]}'"
+    if field.message_type.full_name in SCALARS:
+        return f"kind = '{SCALARS[field.message_type.full_name]}'"
     return f"kind = 'message', of = {_quoted(field.message_type.full_name)}"
 
 
@@ -192,10 +241,10 @@ def _query(message: Descriptor, method: Method, rule: HttpRule) -> Iterator[str]
         return
     bound = frozenset({rule.body}).union(*(variables(binding.path) for binding in method.http))
     for path, field in _leaves(message, bound, (), frozenset()):
-        names = {".".join(f.name for f in path), ".".join(map(_json_name, path))}
+        names = {".".join(f.name for f in path), ".".join(map(json_name, path))}
         many = ", many = true" if field.is_repeated else ""
         for name in sorted(names):
-            yield f"[{_quoted(name)}] = {{name = {_quoted('.'.join(f.name for f in path))}{many}}}"
+            yield f"[{_quoted(name)}] = {{name = {_quoted('.'.join(f.name for f in path))}, {_kind(field)}{many}}}"
 
 
 def _leaves(

@@ -18,23 +18,26 @@ Json = dict[str, Any]
 
 # The HTTP status that the transcoder gives to each google.rpc.Code (google/rpc/code.proto).
 HTTP = {3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 13: 500, 14: 503, 16: 401}
-# What the first filter of the edge refuses (gateway/strict.lua), of any request and of one with a body.
+# What the first filter of the edge refuses (gateway/*.lua), of any request and of one with a body.
 STRICT = {
     "UNKNOWN_PARAMETER": "There is no such query parameter at this path; the message names it.",
     "REPEATED_PARAMETER": "A query parameter stands there twice; the message names it.",
+    "WRONG_TYPE": "A value has the wrong type or is out of its type's range; the violation names its path.",
+    "UNKNOWN_VALUE": "A value is none of its enum; the violation names its path and the message those that are.",
 }
 STRICT_BODY = {
     "MALFORMED_JSON": "The body is not strict JSON; the message says where.",
     "UNKNOWN_FIELD": "The body has a field that the request does not know; the message gives its path.",
     "REPEATED_FIELD": "A field of the body stands there twice; the message gives its path.",
     "CONFLICTING_FIELDS": "Only one of two fields may be set; the message names them.",
-    "WRONG_TYPE": "A value of the body has the wrong type; the message gives its path.",
     "TOO_DEEP": "The body is nested too deeply.",
 }
 STRICT_NO_BODY = {"UNEXPECTED_BODY": "This request takes no body."}
-# About paths, verbs and upgrades, which are no operations; the last two are among the replies by status too.
+# About paths, verbs, upgrades and encodings, which are no operations; the last two are among the replies by status too.
 STRICT_NO_OPERATION = (
     "NO_SUCH_PATH",
+    "MALFORMED_PATH",
+    "UNSUPPORTED_ENCODING",
     "METHOD_NOT_ALLOWED",
     "UPGRADE_NOT_OFFERED",
     "UNSUPPORTED_MEDIA_TYPE",

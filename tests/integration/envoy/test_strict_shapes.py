@@ -24,6 +24,7 @@ syntax = "proto3";
 package tulle.shapes.v1;
 import "google/api/annotations.proto";
 import "google/protobuf/any.proto";
+import "google/protobuf/duration.proto";
 import "google/protobuf/field_mask.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/timestamp.proto";
@@ -75,7 +76,16 @@ message Shape {
   google.protobuf.ListValue listed = 12;
   bytes raw = 13;
   oneof kind { int32 round = 14; Shape square = 15; }
+  int64 far = 16;
+  uint64 farther = 17;
+  uint32 some = 18;
+  bool sharp = 19;
+  double size = 20;
+  Colour colour = 21;
+  google.protobuf.Duration lasting = 22;
+  google.protobuf.Int64Value wide = 23;
 }
+enum Colour { COLOUR_UNSPECIFIED = 0; COLOUR_RED = 1; }
 """
 MAKE = "/v1/rooms/1/shapes:make"
 
@@ -129,7 +139,15 @@ FINE = {
     "innerShape": {"inner_shape": {"tags": ["a", "b"], "raw": "AA=="}},
     "many": [{"round": 1}, {}, {"many": []}],
     "byName": {"any name": {"tags": []}, "": {}},
-    "counts": {"a": 1, "b": -2.5e3},
+    "counts": {"a": 1, "b": -2.0e3},
+    "far": "-9223372036854775808",
+    "farther": 18446744073709551615,
+    "some": "7",
+    "sharp": False,
+    "size": "NaN",
+    "colour": "COLOUR_RED",
+    "lasting": "-1.5s",
+    "wide": 9007199254740993,
     "free": {"anything": [1, {"deep": [None, True, {"er": "x"}]}]},
     "any": {"@type": "type.googleapis.com/tulle.shapes.v1.Shape", "tags": []},
     "at": "2026-01-01T00:00:00Z",
@@ -166,6 +184,31 @@ def test_all_shapes_pass(client: httpx.Client) -> None:
         ({"tags": "x"}, "WRONG_TYPE", "`tags`"),
         ({"tags": [[]]}, "WRONG_TYPE", "`tags[]`"),
         ({"mask": {"paths": []}}, "WRONG_TYPE", "`mask`"),
+        ({"tags": [None]}, "WRONG_TYPE", "`tags[]`"),
+        ({"tags": [1]}, "WRONG_TYPE", "`tags[]`"),
+        ({"byName": {"x": None}}, "WRONG_TYPE", "`byName.x`"),
+        ({"counts": {"a": 2**31}}, "WRONG_TYPE", "`counts.a`"),
+        ({"counts": {"a": 1.5}}, "WRONG_TYPE", "`counts.a`"),
+        ({"innerShape": {"far": "9223372036854775808"}}, "WRONG_TYPE", "`innerShape.far`"),
+        ({"far": -(2**63) - 1}, "WRONG_TYPE", "`far`"),
+        ({"far": "0x7f"}, "WRONG_TYPE", "`far`"),
+        ({"far": True}, "WRONG_TYPE", "`far`"),
+        ({"farther": 2**64}, "WRONG_TYPE", "`farther`"),
+        ({"farther": "-1"}, "WRONG_TYPE", "`farther`"),
+        ({"some": 2**32}, "WRONG_TYPE", "`some`"),
+        ({"sharp": "true"}, "WRONG_TYPE", "`sharp`"),
+        ({"sharp": 0}, "WRONG_TYPE", "`sharp`"),
+        ({"size": "big"}, "WRONG_TYPE", "`size`"),
+        ({"size": True}, "WRONG_TYPE", "`size`"),
+        ({"colour": "red"}, "UNKNOWN_VALUE", "`colour`"),
+        ({"colour": True}, "WRONG_TYPE", "`colour`"),
+        ({"at": "2026-01-31"}, "WRONG_TYPE", "`at`"),
+        ({"at": 5}, "WRONG_TYPE", "`at`"),
+        ({"lasting": 1}, "WRONG_TYPE", "`lasting`"),
+        ({"lasting": "1m"}, "WRONG_TYPE", "`lasting`"),
+        ({"raw": "§"}, "WRONG_TYPE", "`raw`"),
+        ({"raw": 5}, "WRONG_TYPE", "`raw`"),
+        ({"wide": "x"}, "WRONG_TYPE", "`wide`"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_path(
@@ -173,8 +216,10 @@ def test_what_is_wrong_is_named_with_its_path(
 ) -> None:
     """However deep it stands."""
     response = client.post(MAKE, json=body)
-    assert (response.status_code, response.json()["details"][0]["reason"]) == (400, reason)
+    info, bad = response.json()["details"]
+    assert (response.status_code, info["reason"]) == (400, reason)
     assert place in response.json()["message"]
+    assert [one["field"] for one in bad["fieldViolations"]] == [place.strip("`")]
 
 
 @pytest.mark.parametrize(("opening", "closing"), [('{"innerShape":', "}"), ('{"free":', "}"), ('{"many":[', "]}")])
