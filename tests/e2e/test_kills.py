@@ -22,6 +22,8 @@ SECONDS = 15.0
 ARRIVALS = 4
 """People who are signing up at any moment."""
 VICTIMS = ("postgres", "valkey", "nats", "mail", "users", "auth", "users.sidecar", "auth.sidecar", "gateway")
+CONTROL_PLANE = ("istiod", "kubernetes", "etcd", "sds")
+"""Victims too, where it is."""
 
 
 @dataclass
@@ -61,9 +63,10 @@ async def happen(stack: Stack, story: Story, chance: random.Random) -> None:
 
 
 async def kill(stack: Stack, story: Story, chance: random.Random) -> None:
+    victims = (*VICTIMS, *CONTROL_PLANE) if stack.layout.settings.mesh == "istio" else VICTIMS
     while True:
         await asyncio.sleep(chance.uniform(0.2, 2.0))
-        victim = chance.choice(VICTIMS)
+        victim = chance.choice(victims)
         stack.kill(victim)
         story.killed.append(victim)
 

@@ -55,6 +55,12 @@ def stack() -> Iterator[Stack]:
     yield from running("istio")
 
 
+@pytest.fixture
+def own_stack() -> Iterator[Stack]:
+    """Another one, that nobody else uses."""
+    yield from running("istio")
+
+
 @pytest.fixture(scope="session")
 def place(stack: Stack) -> Place:
     """Its control plane."""
