@@ -184,8 +184,8 @@ async def apply(place: Place, manifests: str) -> None:
 
 async def define(place: Place) -> None:
     """Have the API server know Istio's kinds, and the namespaces. Raises: Refused."""
-    await apply(place, "\n---\n".join(json.dumps(_namespace(name)) for name in (SYSTEM, topology.NAMESPACE)))
-    await apply(place, tools.definitions())
+    namespaces = [json.dumps(_namespace(name)) for name in (SYSTEM, topology.NAMESPACE)]
+    await apply(place, "\n---\n".join([*namespaces, tools.definitions()]))
     await kubectl(place, "wait", "--for=condition=established", "crd", "--all", f"--timeout={APPLY_WITHIN:g}s")
 
 
