@@ -25,6 +25,7 @@ CHECKS = {
     "types": ("mypy", "."),
     "imports": ("lint-imports", "--no-cache"),
     "contract": ("python", "-m", "codegen", "--check"),
+    "breaking": ("python", "-m", "codegen.breaking"),
 }
 
 
@@ -42,7 +43,7 @@ def test(
 
 @app.command()
 def check() -> None:
-    """Run the static checks, all at once: format, lint, types, import contracts, generated files."""
+    """Run the static checks, all at once: format, lint, types, imports, generated files, breaks."""
     sys.exit(asyncio.run(_check()))
 
 
@@ -73,6 +74,18 @@ async def _one(name: str, command: tuple[str, ...]) -> int:
 def codegen(context: typer.Context) -> None:
     """Compile the contract into everything that is generated; --check only compares."""
     sys.exit(_run("python", "-m", "codegen", *context.args))
+
+
+@app.command(context_settings=PASSED_ON)
+def breaking(context: typer.Context) -> None:
+    """Say what the contract breaks since the last release, and for whom; --json for programs."""
+    sys.exit(_run("python", "-m", "codegen.breaking", *context.args))
+
+
+@app.command(context_settings=PASSED_ON)
+def release(context: typer.Context) -> None:
+    """Prepare a release: what later changes of the contract are held against, the changelog, the version."""
+    sys.exit(_run("python", "-m", "codegen.breaking.release", *context.args))
 
 
 @app.command(context_settings=PASSED_ON)

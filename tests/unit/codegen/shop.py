@@ -210,11 +210,16 @@ def shop(
     errors: Mapping[str, Mapping[str, DomainError]] = ERRORS,
 ) -> Project:
     """The project of one proto file, compiled in `folder`."""
+    loaded = project.load(compiled(folder, proto), folder)
+    return replace(loaded, workloads=workloads, errors=errors)
+
+
+def compiled(folder: Path, proto: str) -> bytes:
+    """One proto file, written to `folder` and compiled there."""
     protos, scratch = folder / "protos", folder / "scratch"
     for made in (protos / Path(FILE).parent, scratch):
         made.mkdir(parents=True)
     for shared in ("event", "policy"):
         shutil.copytree(ROOT / "protos" / "tulle" / shared, protos / "tulle" / shared)
     (protos / FILE).write_text(proto)
-    loaded = project.load(compiler.descriptor_set(protos, scratch), folder)
-    return replace(loaded, workloads=workloads, errors=errors)
+    return compiler.descriptor_set(protos, scratch)

@@ -1,0 +1,239 @@
+"""What a change of the contract breaks: one planted break of each kind, and changes that break nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tulle.policy.v1 import policy_pb2
+
+from codegen.breaking.__main__ import compare
+from codegen.breaking.breaks import Break
+from tests.unit.codegen.shop import FILE, GOOD, broken, compiled
+
+Compared = Callable[..., list[Break]]
+BUY, GET, COUNT = (f"tulle.shop.v1.ShopService/{name}" for name in ("Buy", "GetOrder", "CountOrders"))
+GET_POLICY = "end_user: END_USER_OPTIONAL\n"
+LIMIT_OF_BUY = "rate_limit: {\n        requests: 60\n        per: {seconds: 60}\n      }\n      deadline: {seconds: 3}"
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Compared:
+    """Breaks between two texts, each made of GOOD by replacements."""
+
+    def compare_them(*changes: tuple[str, str], before: tuple[tuple[str, str], ...] = ()) -> list[Break]:
+        good = broken(GOOD, before)
+        old, new = compiled(tmp_path / "old", good), compiled(tmp_path / "new", broken(good, changes))
+        return compare(old, new, tmp_path / "new")
+
+    return compare_them
+
+
+PLANTED: dict[str, tuple[Any, ...]] = {
+    "a path that is gone": ("route", BUY, "REST", ("/v1/shops/{shop_id}/orders", "/v2/shops/{shop_id}/orders")),
+    "a verb that is another": ("route", GET, "REST", ('{get: "/v1/orders', '{delete: "/v1/orders')),
+    "a token that is needed now": ("end_user", GET, "without a token", (GET_POLICY, "end_user: END_USER_REQUIRED\n")),
+    "a token that is not needed any more": ("end_user", BUY, "whose data", ("END_USER_REQUIRED", "END_USER_OPTIONAL")),
+    "a role that nobody needs any more": (
+        "roles-looser",
+        BUY,
+        "whose data",
+        ("      roles: [ROLE_ADMINISTRATOR]\n", ""),
+    ),
+    "a caller that may not call": (
+        "callers",
+        GET,
+        "`billing`",
+        ('        "gateway",\n        "billing"\n', '        "gateway"\n'),
+    ),
+    "everybody outside, who may not call": (
+        "callers",
+        GET,
+        "outside",
+        ('        "gateway",\n        "billing"\n', '        "billing"\n'),
+    ),
+    "a caller that was not thought of": (
+        "callers-looser",
+        COUNT,
+        "whose data",
+        ('callers: ["billing"]', 'callers: ["billing", "gateway"]'),
+    ),
+    "a lower limit": ("rate_limit", BUY, "that often", ("requests: 60", "requests: 30")),
+    "a smaller burst": (
+        "rate_limit",
+        BUY,
+        "that often",
+        (LIMIT_OF_BUY, LIMIT_OF_BUY.replace("requests: 60", "requests: 1").replace("seconds: 60", "seconds: 1")),
+    ),
+    "less time": ("deadline", BUY, "longer", ("deadline: {seconds: 3}", "deadline: {seconds: 2}")),
+    "no repetition": ("idempotency_level", GET, "repeat", ("    option idempotency_level = NO_SIDE_EFFECTS;\n", "")),
+    "a reason that is not told": ("reasons", BUY, "wait for it", ('"SOLD_OUT"', '"OUT_OF_STOCK"')),
+    "an event that does not come": ("emits", BUY, "`billing`", ('["tulle.shop.v1.Bought"]', '["tulle.shop.v1.Sent"]')),
+    "an event under another subject": ("subject", "tulle.shop.v1.Bought", "`billing`", ('"bought"', '"bought_now"')),
+    "an event that is kept shorter": ("retention", "tulle.shop.v1.Bought", "away", ("86400", "3600")),
+    "an event that nobody hears": (
+        "consumers",
+        "tulle.shop.v1.Bought",
+        "`billing`",
+        ('    consumers: ["billing"]\n', ""),
+    ),
+    "an event that is none": (
+        "event",
+        "tulle.shop.v1.Sent",
+        "replays",
+        ('  option (tulle.policy.v1.event) = {\n    subject: "sent"\n    retention: {seconds: 86400}\n  };\n', ""),
+    ),
+    "a mark that is gone": (
+        "marking",
+        "tulle.shop.v1.BuyRequest.email",
+        "people",
+        (",\n    (tulle.policy.v1.field).personal = true", ""),
+    ),
+    "a shorter text": ("validation", "tulle.shop.v1.BuyRequest.email", "accepted", ("max_len = 254", "max_len = 100")),
+    "more that is needed": (
+        "validation",
+        "tulle.shop.v1.BuyRequest.items",
+        "accepted",
+        ("repeated.min_items = 1", "repeated.min_items = 2"),
+    ),
+    "another pattern": ("validation", "tulle.shop.v1.BuyRequest.shop_id", "accepted", ("{1,20}", "{2,20}")),
+    "a rule where there was none": (
+        "validation",
+        "tulle.shop.v1.GetOrderRequest.detail_level",
+        "accepted",
+        ("int32 detail_level = 2;", "int32 detail_level = 2 [(buf.validate.field).int32.lte = 3];"),
+    ),
+    "a field that is required now": (
+        "validation",
+        "tulle.shop.v1.GetOrderRequest.detail_level",
+        "accepted",
+        ("int32 detail_level = 2;", "int32 detail_level = 2 [(google.api.field_behavior) = REQUIRED];"),
+    ),
+    "a zero that is not excepted": (
+        "validation",
+        "tulle.shop.v1.BuyRequest.email",
+        "accepted",
+        ("    (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE,\n", ""),
+    ),
+    "a choice that must be made": (
+        "validation",
+        "tulle.shop.v1.BuyRequest.payment",
+        "accepted",
+        ("oneof payment {", "oneof payment {\n    option (buf.validate.oneof).required = true;"),
+        ("    option (buf.validate.oneof).required = true;\n", ""),
+    ),
+    "an answer that may hold more": (
+        "validation-looser",
+        "tulle.shop.v1.Order.price",
+        "rely on",
+        ("int64 price = 3 [(buf.validate.field).int64.gte = 0];", "int64 price = 3;"),
+        ("int64 price = 3;", "int64 price = 3 [(buf.validate.field).int64.gte = 0];"),
+    ),
+    "a role that shuts out": (
+        "roles",
+        BUY,
+        "every other signed-in user",
+        ("callers: [", "roles: [ROLE_ADMINISTRATOR]\n      callers: ["),
+        ("      roles: [ROLE_ADMINISTRATOR]\n", ""),
+    ),
+    "a session that is not asked for": (
+        "fresh",
+        BUY,
+        "whose data",
+        ("      fresh: true\n", ""),
+        ("      callers: [", "      fresh: true\n      callers: ["),
+    ),
+}
+"""By what is planted: aspect, subject, a word of whom it hurts, the change, and what stood there before."""
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_break_is_found(compared: Compared, planted: str) -> None:
+    """It is found once, at its place, with those whom it hurts and a way out."""
+    aspect, subject, whom, change, *before = PLANTED[planted]
+    (found,) = compared(change, before=tuple(before))
+    assert (found.aspect, found.subject) == (aspect, subject)
+    assert whom in found.whom
+    assert found.instead
+    assert found.where.startswith(f"protos/{FILE}:")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (("  int64 price = 3;\n", ""), "FIELD_NO_DELETE"),
+        (("int64 price = 3", "string price = 3"), "FIELD_WIRE_JSON_COMPATIBLE_TYPE"),
+        (("int64 price = 3", "int64 cost = 3"), "FIELD_SAME_JSON_NAME"),
+        (("KIND_TEA = 1", "KIND_TEA = 2"), "ENUM_VALUE_NO_DELETE"),
+        (("rpc CountOrders(", "rpc CountAll("), "RPC_NO_DELETE"),
+        (("returns (Count)", "returns (Order)"), "RPC_SAME_RESPONSE_TYPE"),
+    ],
+)
+def test_the_wire_is_watched(compared: Compared, change: tuple[str, str], kind: str) -> None:
+    """What another build would not read, in binary, in JSON or in code, is a break with its line."""
+    found = {one.aspect: one for one in compared(change)}
+    assert kind in found
+    assert found[kind].where.startswith(f"protos/{FILE}:")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("// Buys a thing. It is yours at once.", "// Buys a thing, gladly."),
+        ("requests: 60", "requests: 90"),
+        ("deadline: {seconds: 3}", "deadline: {seconds: 4}"),
+        ("deadline: {seconds: 1}", "deadline: {seconds: 2}"),
+        ("idempotency_level = NO_SIDE_EFFECTS", "idempotency_level = IDEMPOTENT"),
+        ('reasons: ["SOLD_OUT"]', 'reasons: ["SOLD_OUT", "TOO_LATE"]'),
+        ("max_len = 254", "max_len = 300"),
+        ("repeated.max_items = 10", "repeated.max_items = 20"),
+        ("int64.gte = 0", "int64.gte = -1"),
+        ("  int64 price = 3;\n", "  int64 price = 3;\n  // More.\n  string note = 4;\n"),
+        ("86400", "172800"),
+        ('consumers: ["billing"]', 'consumers: ["billing", "shop"]'),
+        ("end_user: END_USER_NONE\n", "end_user: END_USER_NONE\n      fresh: false\n"),
+        (
+            '{get: "/v1/orders/{order_id}"}',
+            '{\n      get: "/v1/orders/{order_id}"\n      additional_bindings {get: "/v1/bills/{order_id}"}\n    }',
+        ),
+        ("(tulle.policy.v1.field).personal = true", "(tulle.policy.v1.field) = {personal: true, secret: true}"),
+        (
+            "  // How many.\n  uint64 count = 1;",
+            "  // How many.\n  uint64 count = 1 [(buf.validate.field).uint64.lte = 9];",
+        ),
+    ],
+)
+def test_what_breaks_nobody_is_not_told(compared: Compared, change: tuple[str, str]) -> None:
+    """More of what was there, and tighter answers, need no exception."""
+    assert compared(change) == []
+
+
+OPTIONS = {
+    *(f"method.{field.name}" for field in policy_pb2.MethodPolicy.DESCRIPTOR.fields),
+    *(f"field.{field.name}" for field in policy_pb2.FieldPolicy.DESCRIPTOR.fields),
+    *(f"event.{field.name}" for field in policy_pb2.EventPolicy.DESCRIPTOR.fields),
+}
+WATCHED = {
+    "method.end_user": "end_user",
+    "method.roles": "roles",
+    "method.fresh": "fresh",
+    "method.callers": "callers",
+    "method.rate_limit": "rate_limit",
+    "method.deadline": "deadline",
+    "method.reasons": "reasons",
+    "method.emits": "emits",
+    "field.personal": "marking",
+    "field.secret": "marking",
+    "event.subject": "subject",
+    "event.retention": "retention",
+    "event.consumers": "consumers",
+}
+
+
+def test_no_option_is_forgotten() -> None:
+    """Every option of the contract has an aspect that watches it, of which a break is planted above."""
+    assert set(WATCHED) == OPTIONS
+    planted = {str(plant[0]) for plant in PLANTED.values()}
+    assert set(WATCHED.values()) <= planted
