@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import hops, pipeline, read
+from bench import hops, pipeline, read, strict
 from bench.measure import Ratio, Row, ratio
 from bench.platform import platform
 
@@ -24,12 +24,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./tulle bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (7)")
-    parser.add_argument("--only", choices=("pipeline", "platform"), help="one part of it")
+    parser.add_argument("--only", choices=("pipeline", "platform", "strict"), help="one part of it")
     arguments = parser.parse_args()
     report: dict[str, object] = {}
-    if arguments.only != "platform":
+    if arguments.only in (None, "pipeline"):
         report |= _pipeline(arguments.rounds)
-    if arguments.only != "pipeline":
+    if arguments.only in (None, "strict"):
+        report |= _strict(arguments.rounds)
+    if arguments.only in (None, "platform"):
         report |= _platform(arguments.rounds)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2))
@@ -53,6 +55,19 @@ def _platform(rounds: int) -> dict[str, object]:
         "hops": _told("Hops: one call at a time", doors, slower),
         "read": _told("Authenticated read over REST: Tulle and FastAPI", reads, against),
     }
+
+
+def _strict(rounds: int) -> dict[str, object]:
+    with console.status("a stack and three gateways: the strict check …"):
+        gateways = uvloop.run(_three_gateways(rounds))
+    whole, *others = gateways
+    costs = [ratio(f"whole gateway / {row.name.partition(': ')[2]}", whole, row) for row in others]
+    return {"strict": _told("The check of what a request says", gateways, costs)}
+
+
+async def _three_gateways(rounds: int) -> list[Row]:
+    async with platform() as running:
+        return await strict.rows(running, rounds)
 
 
 async def _on_a_stack(rounds: int) -> tuple[list[Row], list[Row]]:

@@ -14,21 +14,35 @@ local function plain(text)
   return (gsub(sub(text, 1, 80), "[^%w_.:@$%[%]-]", "?"))
 end
 
--- UTF-8 by RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF.
-local SEQUENCES = {
-  "[\194-\223][\128-\191]", "\224[\160-\191][\128-\191]", "[\225-\236\238\239][\128-\191][\128-\191]",
-  "\237[\128-\159][\128-\191]", "\240[\144-\191][\128-\191][\128-\191]",
-  "[\241-\243][\128-\191][\128-\191][\128-\191]", "\244[\128-\143][\128-\191][\128-\191]",
-}
+local function continues(char, least, most)
+  return char and char >= (least or 128) and char <= (most or 191)
+end
+
+-- The place after the character of several bytes at `at`, or nil if it is not UTF-8 (RFC 3629): no overlong
+-- forms, no surrogates, nothing beyond U+10FFFF.
+local function after_wide(text, at)
+  local one, two, three, four = byte(text, at, at + 3)
+  if one >= 194 and one <= 223 then
+    return continues(two) and at + 2
+  elseif one >= 224 and one <= 239 then
+    local fits = continues(two, one == 224 and 160, one == 237 and 159)
+    return fits and continues(three) and at + 3
+  elseif one >= 240 and one <= 244 then
+    local fits = continues(two, one == 240 and 144, one == 244 and 143)
+    return fits and continues(three) and continues(four) and at + 4
+  end
+end
 
 local function is_utf8(text)
-  if not find(text, "[\128-\255]") then
-    return true
+  local at = find(text, "[\128-\255]")
+  while at do
+    local after = after_wide(text, at)
+    if not after then
+      return false
+    end
+    at = find(text, "[\128-\255]", after)
   end
-  for place = 1, #SEQUENCES do
-    text = gsub(text, SEQUENCES[place], " ")
-  end
-  return not find(text, "[\128-\255]")
+  return true
 end
 
 -- Doubles are not exact beyond 2^53, so 64 bits are compared as digits.
