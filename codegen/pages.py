@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from codegen.project import Project
 from infra.limits import TABLE
 from mesh.contract import Event, Method
+from services.objects import OBJECTS, OK, Object
 from services.topology import BOXES, Workload
 
 _MADE = "<!-- Made by `python -m codegen` from protos/ and services/topology.py; do not edit. -->"
@@ -20,6 +21,7 @@ def policy(project: Project) -> str:
         owner = project.owner(name)
         parts += [f"## {name}", f"{project.source.comment(name)} Served by `{owner.name if owner else '?'}`."]
         parts.append(table(_METHOD_COLUMNS, map(_method, methods)))
+    parts += ["## Whose things", _OBJECTS, table(_OBJECT_COLUMNS, map(_object, OBJECTS))]
     events = sorted(project.contract.events.values(), key=lambda event: event.subject)
     parts += ["## Events", table(_EVENT_COLUMNS, map(_event, events))]
     return "\n\n".join(parts) + "\n"
@@ -29,6 +31,27 @@ _ABOUT = (
     "Two questions, and both must pass: which *workload* calls, and for which *end user*. `gateway` there opens a "
     "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused."
 )
+_OBJECTS = (
+    "Where a request names an object, the service's own rules decide whose it may be (services/objects.py). Every "
+    "person has an organisation of their own, so that others are also those of other organisations. What is not there "
+    "and what is not yours are refused alike."
+)
+_OBJECT_COLUMNS, map(_object, OBJECTS))]
+    events = sorted(project.contract.events.values(), key=lambda event: event.subject)
+    parts += ["## Events", table(_EVENT_COLUMNS, map(_event, events))]
+    return "\n\n".join(parts) + "\n"
+
+
+_ABOUT = (
+    "Two questions, and both must pass: which *workload* calls, and for which *end user*. `gateway` there opens a "
+    "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused."
+)
+_OBJECTS = (
+    "Where a request names an object, the service's own rules decide whose it may be (services/objects.py). Every person "
+    "has an organisation of their own, so that others are also those of other organisations. What is not there and what "
+    "is not yours are refused alike."
+)
+_OBJECT_COLUMNS = ("method", "names", "another's", "another's, to an administrator", "of which is shown")
 _METHOD_COLUMNS = ("method", "REST", "workloads", "end user", "limit", "deadline", "repeated by the mesh", "emits")
 _EVENT_COLUMNS = ("event", "subject", "producer", "consumers", "kept in the stream")
 
@@ -48,6 +71,18 @@ def _method(method: Method) -> Iterator[str]:
 def _end_user(method: Method) -> str:
     roles = f" with role {' or '.join(sorted(method.roles))}" if method.roles else ""
     return method.end_user + roles + (", asked of auth at each call" if method.fresh else "")
+
+
+def _object(row: Object) -> Iterator[str]:
+    yield row.method.rpartition("/")[2]
+    yield f"`{row.field}`, a {row.kind}"
+    yield _verdict(row.others)
+    yield _verdict(row.administrators)
+    yield ", ".join(f"`{name}`" for name in sorted(row.shown))
+
+
+def _verdict(outcome: str) -> str:
+    return "allowed" if outcome == OK else f"`{outcome}`"
 
 
 def _event(event: Event) -> Iterator[str]:

@@ -1,0 +1,320 @@
+"""How each error that a method declares is provoked from outside: one short story for each method and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from mesh.model import new_id
+from tests.e2e.people import Person, next_code
+from tests.e2e.stacks import Stack
+
+TOKEN = "never-a-token-that-was-made"
+WEAK = "aaaaaaaaaaaaaaaa"
+WRONG = "not the password of anybody"
+TRIES = 15
+"""More than the failures after which an account is closed for a while to an address."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a story plays."""
+
+    stack: Stack
+    people: list[Person] = field(default_factory=list)
+
+    def newcomer(self) -> Person:
+        self.people.append(person := self.stack.person())
+        return person
+
+    async def close(self) -> None:
+        """Everybody goes home."""
+        for person in self.people:
+            await person.rest.aclose()
+
+    async def somebody(self) -> Person:
+        return await self.newcomer().arrive()
+
+    async def administrator(self) -> Person:
+        person = await self.somebody()
+        await self.stack.appoint(person)
+        await person.log_in()
+        return person
+
+    async def guarded(self) -> tuple[Person, Any]:
+        """Somebody with a second factor, whose next code is not used up yet."""
+        person = await self.somebody()
+        return person, await person.enrol_totp()
+
+
+Story = Callable[[Scene], Awaitable[httpx.Response]]
+STORIES: dict[tuple[str, str], Story] = {}
+
+
+def provokes(method: str, reason: str) -> Callable[[Story], Story]:
+    """Says of which method a story's last answer is, and why it is refused."""
+
+    def kept(story: Story) -> Story:
+        STORIES[method, reason] = story
+        return story
+
+    return kept
+
+
+async def post(person: Person, path: str, **body: object) -> httpx.Response:
+    return await person.rest.post(path, json=body, headers=person.bearer if person.tokens else {})
+
+
+async def again_and_again(person: Person, path: str, **body: object) -> httpx.Response:
+    """The first answer that says that it was too often, or the last."""
+    for _ in range(TRIES):
+        answer = await post(person, path, **body)
+        if answer.status_code == 429:
+            break
+    return answer
+
+
+def _weak(method: str, path: str) -> None:
+    @provokes(method, "WEAK_PASSWORD")
+    async def story(scene: Scene) -> httpx.Response:
+        person = await scene.somebody() if method == "ChangePassword" else scene.newcomer()
+        if method == "SignUp":
+            return await post(person, path, email=person.email, password=WEAK)
+        return await post(person, path, password=person.password, newPassword=WEAK)
+
+
+_weak("SignUp", "/v1/auth:signUp")
+_weak("ChangePassword", "/v1/auth:changePassword")
+
+
+@provokes("ResetPassword", "WEAK_PASSWORD")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    await person.mail_after(lambda: person.post("/v1/auth:requestPasswordReset", {"email": person.email}))
+    return await post(person, "/v1/auth:resetPassword", token=await person.token_from_mail(), newPassword=WEAK)
+
+
+@provokes("ResetPassword", "BAD_TOKEN")
+async def _(scene: Scene) -> httpx.Response:
+    person = scene.newcomer()
+    return await post(person, "/v1/auth:resetPassword", token=TOKEN, newPassword=person.password)
+
+
+@provokes("VerifyEmail", "BAD_TOKEN")
+async def _(scene: Scene) -> httpx.Response:
+    return await post(scene.newcomer(), "/v1/auth:verifyEmail", token=TOKEN)
+
+
+@provokes("LogIn", "BAD_CREDENTIALS")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    return await post(person, "/v1/auth:logIn", email=person.email, password=WRONG)
+
+
+@provokes("LogIn", "TOO_MANY_ATTEMPTS")
+async def _(scene: Scene) -> httpx.Response:
+    person = scene.newcomer()
+    return await again_and_again(person, "/v1/auth:logIn", email=person.email, password=WRONG)
+
+
+async def _challenged(scene: Scene) -> tuple[Person, str]:
+    person, _ = await scene.guarded()
+    return person, str((await person.log_in())["challenge"]["challengeToken"])
+
+
+@provokes("CompleteSecondFactor", "BAD_CHALLENGE")
+async def _(scene: Scene) -> httpx.Response:
+    return await post(scene.newcomer(), COMPLETE, challengeToken=TOKEN, totpCode="000000")
+
+
+@provokes("CompleteSecondFactor", "BAD_CODE")
+async def _(scene: Scene) -> httpx.Response:
+    person, challenge = await _challenged(scene)
+    return await post(person, COMPLETE, challengeToken=challenge, recoveryCode="AAAA-AAAA-AAAA-AAAA")
+
+
+@provokes("CompleteSecondFactor", "TOO_MANY_ATTEMPTS")
+async def _(scene: Scene) -> httpx.Response:
+    person, challenge = await _challenged(scene)
+    return await again_and_again(person, COMPLETE, challengeToken=challenge, recoveryCode="AAAA-AAAA-AAAA-AAAA")
+
+
+COMPLETE = "/v1/auth:completeSecondFactor"
+
+
+@provokes("Refresh", "BAD_REFRESH_TOKEN")
+async def _(scene: Scene) -> httpx.Response:
+    return await post(scene.newcomer(), "/v1/auth:refresh", refreshToken=TOKEN)
+
+
+@provokes("Refresh", "REFRESH_TOKEN_REUSED")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    first = {"refreshToken": person.tokens["refreshToken"]}
+    second = await person.post("/v1/auth:refresh", first)
+    await person.post("/v1/auth:refresh", {"refreshToken": second["refreshToken"]})
+    return await post(person, "/v1/auth:refresh", **first)
+
+
+@provokes("RevokeSession", "SESSION_NOT_FOUND")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    return await person.rest.delete(f"/v1/auth/sessions/{new_id('session')}", headers=person.bearer)
+
+
+# Methods that ask for the password, and perhaps a code, once more.
+ONCE_MORE: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "ChangePassword": ("/v1/auth:changePassword", {"newPassword": "entirely another passphrase"}),
+    "EnrollTotp": ("/v1/auth/totp:enroll", {}),
+    "DisableTotp": ("/v1/auth/totp:disable", {"code": "000000"}),
+    "RegenerateRecoveryCodes": ("/v1/auth/totp:regenerateRecoveryCodes", {"code": "000000"}),
+}
+
+
+def _wrong_password(method: str, path: str, more: Mapping[str, str]) -> None:
+    @provokes(method, "BAD_CREDENTIALS")
+    async def once(scene: Scene) -> httpx.Response:
+        return await post(await scene.somebody(), path, password=WRONG, **more)
+
+    @provokes(method, "TOO_MANY_ATTEMPTS")
+    async def often(scene: Scene) -> httpx.Response:
+        return await again_and_again(await scene.somebody(), path, password=WRONG, **more)
+
+
+for _method, (_path, _more) in ONCE_MORE.items():
+    _wrong_password(_method, _path, _more)
+
+
+def _wrong_code(method: str) -> None:
+    @provokes(method, "BAD_CODE")
+    async def story(scene: Scene) -> httpx.Response:
+        person, _ = await scene.guarded()
+        path, more = ONCE_MORE[method]
+        return await post(person, path, **{**more, "password": person.password, "code": "AAAA-AAAA-AAAA-AAAA"})
+
+
+for _method in ("ChangePassword", "DisableTotp", "RegenerateRecoveryCodes"):
+    _wrong_code(_method)
+
+
+def _not_enrolled(method: str) -> None:
+    @provokes(method, "TOTP_NOT_ENROLLED")
+    async def story(scene: Scene) -> httpx.Response:
+        person = await scene.somebody()
+        path, more = ONCE_MORE[method]
+        return await post(person, path, password=person.password, **more)
+
+
+for _method in ("DisableTotp", "RegenerateRecoveryCodes"):
+    _not_enrolled(_method)
+
+
+@provokes("EnrollTotp", "TOTP_ALREADY_ENROLLED")
+async def _(scene: Scene) -> httpx.Response:
+    person, _ = await scene.guarded()
+    return await post(person, "/v1/auth/totp:enroll", password=person.password)
+
+
+@provokes("DisableTotp", "PASSWORD_TOO_SHORT")
+async def _(scene: Scene) -> httpx.Response:
+    person, totp = await scene.guarded()
+    short = "blue-glass"
+    body = {"password": person.password, "newPassword": short, "code": next_code(totp)}
+    await person.post("/v1/auth:changePassword", body, signed_in=True)
+    return await post(person, "/v1/auth/totp:disable", password=short, code="000000")
+
+
+CONFIRM = "/v1/auth/totp:confirm"
+
+
+@provokes("ConfirmTotp", "TOTP_NOT_ENROLLED")
+async def _(scene: Scene) -> httpx.Response:
+    return await post(await scene.somebody(), CONFIRM, totpCode="000000")
+
+
+async def _seeded(scene: Scene) -> Person:
+    person = await scene.somebody()
+    await person.post("/v1/auth/totp:enroll", {"password": person.password}, signed_in=True)
+    return person
+
+
+@provokes("ConfirmTotp", "BAD_CODE")
+async def _(scene: Scene) -> httpx.Response:
+    return await post(await _seeded(scene), CONFIRM, totpCode="000000")
+
+
+@provokes("ConfirmTotp", "TOO_MANY_ATTEMPTS")
+async def _(scene: Scene) -> httpx.Response:
+    return await again_and_again(await _seeded(scene), CONFIRM, totpCode="000000")
+
+
+def _no_account(method: str, verb: str) -> None:
+    @provokes(method, "ACCOUNT_NOT_FOUND")
+    async def story(scene: Scene) -> httpx.Response:
+        path = f"/v1/auth/accounts/{new_id('user')}:{verb}"
+        return await post(await scene.administrator(), path, role="ROLE_ADMINISTRATOR")
+
+
+_no_account("GrantRole", "grantRole")
+_no_account("RevokeRole", "revokeRole")
+
+
+@provokes("RevokeRole", "LAST_ADMINISTRATOR")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.administrator()
+    return await post(person, f"/v1/auth/accounts/{person.user_id}:revokeRole", role="ROLE_ADMINISTRATOR")
+
+
+@provokes("GetProfile", "PROFILE_NOT_FOUND")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    return await person.rest.get(f"/v1/users/{new_id('user')}", headers=person.bearer)
+
+
+async def _changed(person: Person, path: str, query: str = "", **body: object) -> httpx.Response:
+    return await person.rest.patch(f"{path}{query}", json=body, headers=person.bearer)
+
+
+ME, PREFERENCES = "/v1/users/me", "/v1/users/me/preferences"
+
+
+@provokes("UpdateProfile", "STALE_PROFILE")
+async def _(scene: Scene) -> httpx.Response:
+    return await _changed(await scene.somebody(), ME, displayName="Ana", etag="long ago")
+
+
+@provokes("UpdateProfile", "HANDLE_TAKEN")
+async def _(scene: Scene) -> httpx.Response:
+    first, second = await scene.somebody(), await scene.somebody()
+    handle = f"h{first.user_id[-12:]}"
+    assert (await _changed(first, ME, handle=handle)).status_code == 200
+    return await _changed(second, ME, handle=handle)
+
+
+@provokes("UpdateProfile", "UNKNOWN_FIELD")
+async def _(scene: Scene) -> httpx.Response:
+    return await _changed(await scene.somebody(), ME, "?updateMask=nope", displayName="Ana")
+
+
+@provokes("UpdateProfile", "UNKNOWN_TIME_ZONE")
+async def _(scene: Scene) -> httpx.Response:
+    return await _changed(await scene.somebody(), ME, timeZone="Mars/Olympus")
+
+
+@provokes("UpdatePreferences", "STALE_PREFERENCES")
+async def _(scene: Scene) -> httpx.Response:
+    return await _changed(await scene.somebody(), PREFERENCES, theme="THEME_DARK", etag="long ago")
+
+
+@provokes("UpdatePreferences", "UNKNOWN_FIELD")
+async def _(scene: Scene) -> httpx.Response:
+    return await _changed(await scene.somebody(), PREFERENCES, "?updateMask=nope", theme="THEME_DARK")
+
+
+@provokes("ListUsers", "BAD_PAGE_TOKEN")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.administrator()
+    return await person.rest.get("/v1/users", params={"pageToken": "nope"}, headers=person.bearer)

@@ -1,0 +1,146 @@
+"""Other people's things: each method × whose object it names × who asks × each door, as services/objects.py says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from mesh.contract import Method, contract
+from mesh.messages import message_class
+from services.objects import OBJECTS, OK, Object
+from services.topology import GATEWAY
+from tests.e2e.doors import Edge
+from tests.e2e.people import Person
+from tests.e2e.reasons import Scene
+from tests.e2e.stacks import Stack
+
+ROLE = {"role": "ROLE_ADMINISTRATOR"}
+# What else a request needs; and how a person's own object is known.
+MORE: dict[str, dict[str, str]] = {"GrantRole": ROLE, "RevokeRole": ROLE}
+OWN: dict[str, Callable[[Person], str]] = {
+    "session": lambda person: str(person.tokens["sessionId"]),
+    "user": lambda person: person.user_id,
+}
+DOORS = ("REST", "gRPC at the edge")
+each_object = pytest.mark.parametrize("row", OBJECTS, ids=lambda row: row.method.rpartition("/")[2])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody got: OK and the fields that are there, or the reason of a refusal."""
+
+    outcome: str
+    fields: frozenset[str] = frozenset()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def scene(stack: Stack) -> AsyncIterator[Scene]:
+    made = Scene(stack)
+    yield made
+    await made.close()
+
+
+@each_object
+@pytest.mark.parametrize("door", DOORS)
+async def test_another_gets_what_the_table_says(scene: Scene, edge: Edge, row: Object, door: str) -> None:
+    """A person of another organisation is refused, or sees the public part, and changes nothing."""
+    owner, other = await scene.somebody(), await scene.somebody()
+    answer = await ask(edge, row, OWN[row.kind](owner), other, door)
+    assert answer.outcome == row.others
+    assert not row.shown or answer.fields <= row.shown
+    assert (await owner.rest.get("/v1/users/me", headers=owner.bearer)).status_code == 200
+    listed = await owner.rest.get("/v1/auth/sessions", headers=owner.bearer)
+    assert [one["sessionId"] for one in listed.json()["sessions"]] == [owner.tokens["sessionId"]]
+
+
+@each_object
+@pytest.mark.parametrize("door", DOORS)
+async def test_an_administrator_gets_what_the_table_says(scene: Scene, edge: Edge, row: Object, door: str) -> None:
+    """An administrator may do more to another's object only where the table says so."""
+    owner, administrator = await scene.administrator(), await scene.administrator()
+    answer = await ask(edge, row, OWN[row.kind](owner), administrator, door)
+    assert answer.outcome == row.administrators
+    assert not row.shown or answer.fields <= row.shown
+
+
+@each_object
+@pytest.mark.parametrize("door", DOORS)
+async def test_an_owner_gets_their_own(scene: Scene, edge: Edge, row: Object, door: str) -> None:
+    """The same request about one's own object is granted, and shows all of it."""
+    owner = await (scene.administrator() if contract().method(row.method).roles else scene.somebody())
+    answer = await ask(edge, row, OWN[row.kind](owner), owner, door)
+    assert answer.outcome == OK
+    assert not row.shown or answer.fields > row.shown
+
+
+@each_object
+async def test_an_object_that_is_not_there_is_like_another_s(scene: Scene, edge: Edge, row: Object) -> None:
+    """Where others are refused an object, they are not told whether it exists."""
+    if row.others != OK:
+        stranger = await scene.somebody()
+        nothing = OWN[row.kind](stranger)[:-4] + "0000"
+        assert (await ask(edge, row, nothing, stranger, DOORS[0])).outcome == row.others
+
+
+def test_no_object_is_forgotten() -> None:
+    """Each id in a request that the gateway lets in has a row."""
+    outer = [method for method in contract().methods if GATEWAY in method.callers]
+    named = {(method.path, name) for method in outer for name in _ids(method)}
+    assert named == {(row.method, row.field) for row in OBJECTS}
+
+
+def _ids(method: Method) -> list[str]:
+    """The fields that name an object; `request_id` names the request itself (AIP-155)."""
+    message = contract().pool.FindMessageTypeByName(method.input)
+    return [f.name for f in message.fields if f.name.endswith(("_id", "_ids")) and f.name != "request_id"]
+
+
+async def ask(edge: Edge, row: Object, named: str, person: Person, door: str) -> Answer:
+    method = contract().method(row.method)
+    more = MORE.get(method.name, {})
+    if door == DOORS[0]:
+        return await _over_rest(method, {row.field: named}, more, person)
+    request = json_format.ParseDict({row.field: named, **more}, message_class(method.input)())
+    return await _over_grpc(edge, method, request, person)
+
+
+async def _over_rest(method: Method, path: dict[str, str], more: dict[str, str], person: Person) -> Answer:
+    rule = next(rule for rule in method.http if "{" in rule.path)
+    url = re.sub(r"\{([^}=]+)[^}]*\}", lambda match: path[match[1]], rule.path)
+    answer = await person.rest.request(rule.verb, url, json=more if rule.body else None, headers=person.bearer)
+    body = answer.json()
+    if answer.status_code != 200:
+        return Answer(body["details"][0]["reason"])
+    message = json_format.ParseDict(body, message_class(method.output)())
+    return Answer(OK, _present(message))
+
+
+async def _over_grpc(edge: Edge, method: Method, request: Message, person: Person) -> Answer:
+    metadata = [("authorization", person.bearer["authorization"])]
+    async with edge.grpc() as channel:
+        call: Any = channel.unary_unary(method.path)
+        try:
+            answer = await call(request.SerializeToString(), metadata=metadata, timeout=10)
+        except grpc.aio.AioRpcError as error:
+            return Answer(_reason(error))
+    return Answer(OK, _present(message_class(method.output).FromString(answer)))
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    trailers: dict[str, Any] = dict(iter(error.trailing_metadata()))
+    info = error_details_pb2.ErrorInfo()
+    status_pb2.Status.FromString(trailers["grpc-status-details-bin"]).details[0].Unpack(info)
+    return str(info.reason)
+
+
+def _present(message: Message) -> frozenset[str]:
+    return frozenset(field.name for field, _ in message.ListFields())
