@@ -13,6 +13,9 @@ from services import topology
 XDS, SDS = "xds-grpc", "sds-grpc"
 """Names that istiod's own configuration expects."""
 
+VERSION = "1.31.0"
+"""What an agent of the pinned istiod (infra/gotools/istio) would say: by it istiod knows what its proxies understand."""
+
 
 def bootstrap(workload: str, contract: Contract, addresses: Addresses, istiod: int) -> Config:
     """The whole of what is said on disk. `istiod`: the port of its xDS."""
@@ -52,6 +55,7 @@ def _node(workload: str, address: str) -> Config:
             "SERVICE_ACCOUNT": workload,
             "LABELS": {"app": workload},
             "CLUSTER_ID": "Kubernetes",
+            "ISTIO_VERSION": VERSION,
             "MESH_ID": topology.TRUST_DOMAIN,
             "INTERCEPTION_MODE": "NONE",
             "INSTANCE_IPS": address,

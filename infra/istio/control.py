@@ -134,8 +134,9 @@ def istiod_command(place: Place) -> list[str]:
         "--httpsAddr=",
         f"--httpAddr=127.0.0.1:{ports['istiod-http']}",
         f"--monitoringAddr=127.0.0.1:{ports['istiod-monitoring']}",
-        "--ctrlz_port=0",
-        "--log_output_level=default:warn",
+        # Its page with buttons for everybody cannot be switched off; on an address that is nobody's it fails to open.
+        "--ctrlz_address=192.0.2.1",
+        "--log_output_level=all:warn",
     ]
 
 

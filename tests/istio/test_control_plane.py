@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tulle.users.v1 import users_pb2, users_pb2_grpc
@@ -179,6 +180,20 @@ async def test_a_sidecar_comes_back_with_its_policies(
             return "" if status == "UNAVAILABLE" else status
 
         assert await eventually(answers) == "PERMISSION_DENIED"
+
+
+def test_the_control_plane_has_no_other_doors(stack: Stack) -> None:
+    """Over TCP it listens on the ports of the layout alone, on loopback; etcd and the certificates only on sockets."""
+    names = ("etcd", "sds", control.NAME, "istiod")
+    open_at = {
+        (name, connection.laddr)
+        for name in names
+        for connection in psutil.Process(stack.process(name)["pid"]).net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    ports = stack.layout.ports
+    istiod = {("istiod", ("127.0.0.1", ports[port])) for port in ("istiod", "istiod-http", "istiod-monitoring")}
+    assert open_at == {(control.NAME, ("127.0.0.1", ports[control.NAME]))} | istiod
 
 
 async def test_a_typo_is_refused(place: Place) -> None:
