@@ -36,21 +36,6 @@ _OBJECTS = (
     "person has an organisation of their own, so that others are also those of other organisations. What is not there "
     "and what is not yours are refused alike."
 )
-_OBJECT_COLUMNS, map(_object, OBJECTS))]
-    events = sorted(project.contract.events.values(), key=lambda event: event.subject)
-    parts += ["## Events", table(_EVENT_COLUMNS, map(_event, events))]
-    return "\n\n".join(parts) + "\n"
-
-
-_ABOUT = (
-    "Two questions, and both must pass: which *workload* calls, and for which *end user*. `gateway` there opens a "
-    "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused."
-)
-_OBJECTS = (
-    "Where a request names an object, the service's own rules decide whose it may be (services/objects.py). Every person "
-    "has an organisation of their own, so that others are also those of other organisations. What is not there and what "
-    "is not yours are refused alike."
-)
 _OBJECT_COLUMNS = ("method", "names", "another's", "another's, to an administrator", "of which is shown")
 _METHOD_COLUMNS = ("method", "REST", "workloads", "end user", "limit", "deadline", "repeated by the mesh", "emits")
 _EVENT_COLUMNS = ("event", "subject", "producer", "consumers", "kept in the stream")

@@ -14,7 +14,7 @@ XDS, SDS = "xds-grpc", "sds-grpc"
 """Names that istiod's own configuration expects."""
 
 VERSION = "1.31.0"
-"""What an agent of the pinned istiod (infra/gotools/istio) would say: by it istiod knows what its proxies understand."""
+"""What an agent of the pinned istiod (infra/gotools/istio) would say: by it istiod knows what proxies understand."""
 
 
 def bootstrap(workload: str, contract: Contract, addresses: Addresses, istiod: int) -> Config:
