@@ -55,7 +55,7 @@ class Housekeeping:
             try:
                 await self.clean(datetime.now(UTC))
             except model.Error as error:
-                log.warning("cleanup_failed", error=repr(error))
+                log.warning("cleanup_failed", exc_info=error)
 
     async def clean(self, now: datetime) -> int:
         """Delete everything that is too old; how many rows. Raises: model.Error."""

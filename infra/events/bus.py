@@ -70,7 +70,7 @@ class Bus:
             try:
                 await self._until_lost(client, work(client))
             except Exception as error:
-                log.warning("bus_work_failed", work=getattr(work, "__qualname__", "?"), error=repr(error))
+                log.warning("bus_work_failed", work=getattr(work, "__qualname__", "?"), exc_info=error)
                 calm = asyncio.get_running_loop().time() - began > limits.RETRY_LONGEST
                 failures = 0 if calm else failures + 1
                 await asyncio.sleep(min(limits.RETRY_LONGEST, 0.1 * 2**failures) * random.uniform(0.5, 1))

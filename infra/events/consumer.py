@@ -67,7 +67,7 @@ class Consumer:
                 await self.take(message)
             except Exception as error:
                 # Neither effect nor parked, as when the database is away: the broker brings it again.
-                log.warning("event_not_taken", subject=message.subject, error=repr(error))
+                log.warning("event_not_taken", subject=message.subject, exc_info=error)
                 await message.nak(delay=_pause(message))
 
     async def take(self, message: Msg) -> None:

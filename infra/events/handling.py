@@ -16,17 +16,25 @@ from infra.postgres import COLLISIONS
 from mesh import model, trace
 from mesh.call import Work, working
 from mesh.contract import Contract, Event
+from mesh.lines import story
 
 log = structlog.get_logger(__name__)
 
+_STORY = (("error", "where"), ("cause", "cause_where"))
 _TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, OSError)
 
 
 class HandlerFailed(Exception):
-    """What a handler raised, apart from what went wrong around it."""
+    """What a handler raised, apart from what went wrong around it.
+
+    Its text is for logs and dead letters, so it has types and places, never messages: they may quote
+    an address or a row.
+    """
 
     def __init__(self, cause: Exception) -> None:
-        super().__init__(repr(cause)[: limits.ERROR_KEPT])
+        told = story(cause)
+        causes = [f"{told[name]} ({'; '.join(told[where][-2:])})" for name, where in _STORY if name in told]
+        super().__init__(" from ".join(causes)[: limits.ERROR_KEPT])
         self.transient = isinstance(cause, _TRANSIENT)
         """Whether it passes by itself. (TimeoutError is an OSError.)"""
 

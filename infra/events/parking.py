@@ -77,7 +77,7 @@ class Parking:
                 while await self.retry_lane():
                     pass
             except Exception as error:
-                log.warning("retry_failed", error=repr(error))
+                log.warning("retry_failed", exc_info=error)
                 await asyncio.sleep(limits.RETRY_LONGEST * random.random())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.PARKED_POLL):

@@ -124,7 +124,7 @@ class Relay:
         await asyncio.gather(*(self._publish_lane(batch, lane) for lane in lanes))
         if batch.failed:
             event_id, error = next(iter(batch.failed.items()))
-            log.warning("publish_failed", count=len(batch.failed), event_id=event_id, error=repr(error))
+            log.warning("publish_failed", count=len(batch.failed), event_id=event_id, exc_info=error)
         return batch.done
 
     async def _publish_lane(self, batch: _Batch, lane: Sequence[Record]) -> None:

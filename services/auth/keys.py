@@ -59,7 +59,7 @@ class KeyRing:
             try:
                 await self.refresh()
             except Error as error:
-                log.warning("keys_not_refreshed", error=repr(error))
+                log.warning("keys_not_refreshed", exc_info=error)
                 await asyncio.sleep(1)
                 continue
             await asyncio.sleep(LOOK_EVERY)
