@@ -48,7 +48,7 @@ BOXES = (
     Box("mail", "a mail server that catches everything; read it with ./tulle mail"),
 )
 
-WORKLOADS = (
+SERVICES = (
     Workload(
         "auth",
         "accounts, credentials, sessions, tokens",
@@ -66,7 +66,11 @@ WORKLOADS = (
         calls=("auth",),
         keys=("page-key",),
     ),
-    Workload(GATEWAY, "the edge: REST and gRPC for everybody outside", calls=("auth", "users")),
+)
+
+WORKLOADS = (
+    *SERVICES,
+    Workload(GATEWAY, "the edge: REST and gRPC for everybody outside", calls=tuple(row.name for row in SERVICES)),
     Workload("operator", "the person at ./tulle, through RPCs only", calls=("auth", "users")),
 )
 

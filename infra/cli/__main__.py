@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.cli import platform  # isort: skip (the help lists verbs as they come: what everybody needs is first)
-from infra.cli import development, istio, operations
+from infra.cli import development, istio, new, operations
 from infra.cli.app import app, told
 
 
@@ -13,7 +13,7 @@ def main() -> None:
         app(prog_name="./tulle")
 
 
-for module in (platform, operations, istio, development):
+for module in (platform, operations, istio, development, new):
     assert module
 if __name__ == "__main__":
     main()
