@@ -193,6 +193,8 @@ def status(as_json: Json = False) -> None:
         f"Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all; sockets are in {told['run_dir']}.",
         soft_wrap=True,
     )
+    if told["problem"]:
+        out.print(told["problem"], markup=False, soft_wrap=True)
     for process in told["processes"]:
         if process["problem"]:
             out.print(f"{process['name']}: {process['problem']}", markup=False, soft_wrap=True)

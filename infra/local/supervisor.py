@@ -78,6 +78,7 @@ class Supervisor:
             for unit in units
         }
         self._stopping = False
+        self._problem = ""
         self._tell()
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -107,9 +108,15 @@ class Supervisor:
         """Keep logs short and certificates young until cancelled."""
         while True:
             await asyncio.sleep(STACK_CARE)
-            await asyncio.to_thread(certify, self.layout, authority)
-            for running in self._running.values():
-                process.bound(running.log)
+            try:
+                await asyncio.to_thread(certify, self.layout, authority)
+                for running in self._running.values():
+                    process.bound(running.log)
+            except OSError as error:  # As on a full disk, which may have room again the next time.
+                self._problem = f"Certificates and logs cannot be looked after: {error}."
+            else:
+                self._problem = ""
+            self._tell()
 
     async def restart(self, name: str) -> None:
         """Stop one process, start it again and wait until it is ready.
@@ -207,6 +214,7 @@ class Supervisor:
             "url": self.layout.public_url,
             "data_dir": str(self.layout.data),
             "run_dir": str(self.layout.run),
+            "problem": self._problem,
             "processes": [asdict(status) for status in self.statuses],
         }
         write_private(self.layout.data / "state.json", json.dumps(told))

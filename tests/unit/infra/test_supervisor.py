@@ -1,0 +1,88 @@
+"""The supervisor by itself, over processes that are nothing but sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infra.local import control, limits, supervisor
+from infra.local.layout import Layout, layout
+from infra.local.supervisor import READY, Supervisor, levels, next_pause
+from infra.local.unit import Unit
+from infra.settings import StackSettings
+
+
+async def _nothing() -> None:
+    """Ready at once."""
+
+
+def sleeping(name: str, *after: str) -> Unit:
+    return Unit(name, "sleeps", lambda: ["sleep", "60"], _nothing, "nowhere", after=after)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Layout:
+    return layout(StackSettings(data_dir=tmp_path / "data"))
+
+
+async def until(true: Any) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 (the supervisor tells nobody in particular)
+            await asyncio.sleep(0.01)
+
+
+async def test_what_dies_is_started_again(place: Layout) -> None:
+    """A killed process comes back under a new number, is counted, and its end is told."""
+    stack = Supervisor(place, (sleeping("one"), sleeping("two", "one")), time.time())
+    await stack.start()
+    try:
+        (one, two), before = stack.statuses, stack.statuses[0].pid
+        assert (one.state, two.state) == (READY, READY)
+        running = stack._running["one"].process
+        assert running is not None
+        running.kill()
+        await until(lambda: one.restarts == 1 and one.state == READY)
+        assert one.pid != before
+    finally:
+        await stack.stop()
+    assert [status.pid for status in stack.statuses] == [None, None]
+
+
+async def test_trouble_with_certificates_is_told_and_passes(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When certificates cannot be renewed `status` says so, the next look tries again, and then it is forgotten."""
+    full = True
+
+    def certify(*_: object) -> None:
+        if full:
+            raise OSError("disk full")
+
+    monkeypatch.setattr(supervisor, "certify", certify)
+    monkeypatch.setattr(supervisor, "STACK_CARE", 0.01)
+    stack = Supervisor(place, (), time.time())
+    care = asyncio.create_task(stack.look_after(SimpleNamespace()))  # type: ignore[arg-type]
+    await until(lambda: "disk full" in control.told(place)["problem"])
+    full = False
+    await until(lambda: control.told(place)["problem"] == "")
+    assert not care.done()
+    care.cancel()
+
+
+def test_dependents_stop_first() -> None:
+    """Nothing is stopped while something that needs it runs."""
+    units = [sleeping("box"), sleeping("sidecar"), sleeping("service", "box", "sidecar"), sleeping("edge", "service")]
+    assert list(levels(units)) == [["edge"], ["service"], ["box", "sidecar"]]
+
+
+def test_pauses_grow_until_a_life_was_steady() -> None:
+    """A process that keeps dying waits longer and longer, up to a bound; one that lived well begins anew."""
+    pauses = [next_pause(0, 0)]
+    for _ in range(20):
+        pauses.append(next_pause(pauses[-1], 0))
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == pauses[-2] == limits.BACK_OFF_LONGEST
+    assert next_pause(pauses[-1], limits.STEADY + 1) == pauses[0] == limits.BACK_OFF
