@@ -14,8 +14,8 @@ def _both(change: Change) -> list[tuple[Event, Event]]:
     return [(event, known[event.message]) for event in change.old.events.values() if event.message in known]
 
 
-def _found(change: Change, aspect: str, new: Event, what: str, whom: str, instead: str) -> Break:
-    return Break(new.message, aspect, what, whom, instead, change.where(new.message))
+def _found(change: Change, aspect: str, new: Event, what: str, whom: str, instead: str, part: str = "") -> Break:
+    return Break(f"{new.message} {part}".strip(), aspect, what, whom, instead, change.where(new.message))
 
 
 def marks(change: Change) -> Iterator[Break]:
@@ -59,7 +59,7 @@ def consumers(change: Change) -> Iterator[Break]:
         for gone in sorted(old.consumers - new.consumers):
             what = f"`{gone}` does not hear of it any more: its durable consumer goes, with what waits there"
             instead = "let the workload stop needing it first"
-            yield _found(change, "consumers", new, what, callers({gone}), instead)
+            yield _found(change, "consumers", new, what, callers({gone}), instead, gone)
 
 
 ASPECTS = (marks, subjects, retentions, consumers)

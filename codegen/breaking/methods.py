@@ -11,8 +11,10 @@ _STRICTNESS = {NONE: 0, OPTIONAL: 1, REQUIRED: 2}
 _NEW_METHOD = "add a method beside it, move its callers, then delete the old one"
 
 
-def _found(change: Change, aspect: str, new: Method, what: str, whom: str, instead: str) -> Break:
-    return Break(full_name(new), aspect, what, whom, instead, change.where(f"{new.service}.{new.name}"))
+def _found(change: Change, aspect: str, new: Method, what: str, whom: str, instead: str, part: str = "") -> Break:
+    """A break of a method, or of one `part` of what it says, so that an exception for one allows no other."""
+    subject = f"{full_name(new)} {part}".strip()
+    return Break(subject, aspect, what, whom, instead, change.where(f"{new.service}.{new.name}"))
 
 
 def routes(change: Change) -> Iterator[Break]:
@@ -23,7 +25,7 @@ def routes(change: Change) -> Iterator[Break]:
             if rule not in kept:
                 what = f"`{rule.verb} {rule.path}` is gone, or has another body"
                 instead = "keep it, and give the new path to `additional_bindings`"
-                yield _found(change, "route", new, what, "REST clients of it", instead)
+                yield _found(change, "route", new, what, "REST clients of it", instead, f"{rule.verb} {rule.path}")
 
 
 def end_users(change: Change) -> Iterator[Break]:
@@ -78,9 +80,9 @@ def workloads(change: Change) -> Iterator[Break]:
     for old, new in change.both():
         for gone in sorted(old.callers - new.callers):
             what = f"`{gone}` may not call it any more"
-            yield _found(change, "callers", new, what, callers({gone}), "first let it stop calling, in a release")
+            yield _found(change, "callers", new, what, callers({gone}), "first let it stop calling, in a release", gone)
         for more in sorted(new.callers - old.callers):
-            yield _found(change, "callers-looser", new, f"`{more}` may call it now", *_WHOSE_DATA)
+            yield _found(change, "callers-looser", new, f"`{more}` may call it now", *_WHOSE_DATA, more)
 
 
 def limits(change: Change) -> Iterator[Break]:
@@ -123,7 +125,7 @@ def reasons(change: Change) -> Iterator[Break]:
         for gone in sorted(old.reasons - new.reasons):
             what = f"it does not answer the reason {gone} any more"
             whom = f"{callers(old.callers)}, whose programs wait for it"
-            yield _found(change, "reasons", new, what, whom, "go on answering it where it was answered")
+            yield _found(change, "reasons", new, what, whom, "go on answering it where it was answered", gone)
 
 
 def announcements(change: Change) -> Iterator[Break]:
@@ -133,7 +135,7 @@ def announcements(change: Change) -> Iterator[Break]:
             event = change.old.events.get(gone)
             hears = callers(event.consumers) if event and event.consumers else "nobody yet"
             what = f"it does not publish {gone} any more"
-            yield _found(change, "emits", new, what, hears, "let it publish both, until nobody consumes the old one")
+            yield _found(change, "emits", new, what, hears, "publish both, until nobody consumes the old one", gone)
 
 
 ASPECTS = (

@@ -115,10 +115,9 @@ def with_caller(proto: str, called: Names) -> str:
 
 def with_reason(exceptions: str, called: Names) -> str:
     """The meant breaks with the one that a new caller of auth is."""
-    if MEANT in exceptions:
-        return exceptions
+    meant = f"{MEANT} {called.name}"
     why = f"{called.name} is a new service: it verifies access tokens with keys that are public anyway"
-    return f'{exceptions}\n["{MEANT}"]\nreason = "{why}"\n'
+    return f'{exceptions}\n["{meant}"]\nreason = "{why}"\n'
 
 
 EDITS = {

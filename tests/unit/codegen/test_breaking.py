@@ -32,8 +32,18 @@ def compared(tmp_path: Path) -> Compared:
 
 
 PLANTED: dict[str, tuple[Any, ...]] = {
-    "a path that is gone": ("route", BUY, "REST", ("/v1/shops/{shop_id}/orders", "/v2/shops/{shop_id}/orders")),
-    "a verb that is another": ("route", GET, "REST", ('{get: "/v1/orders', '{delete: "/v1/orders')),
+    "a path that is gone": (
+        "route",
+        f"{BUY} POST /v1/shops/{{shop_id}}/orders",
+        "REST",
+        ("/v1/shops/{shop_id}/orders", "/v2/shops/{shop_id}/orders"),
+    ),
+    "a verb that is another": (
+        "route",
+        f"{GET} GET /v1/orders/{{order_id}}",
+        "REST",
+        ('{get: "/v1/orders', '{delete: "/v1/orders'),
+    ),
     "a token that is needed now": ("end_user", GET, "without a token", (GET_POLICY, "end_user: END_USER_REQUIRED\n")),
     "a token that is not needed any more": ("end_user", BUY, "whose data", ("END_USER_REQUIRED", "END_USER_OPTIONAL")),
     "a role that nobody needs any more": (
@@ -44,19 +54,19 @@ PLANTED: dict[str, tuple[Any, ...]] = {
     ),
     "a caller that may not call": (
         "callers",
-        GET,
+        f"{GET} billing",
         "`billing`",
         ('        "gateway",\n        "billing"\n', '        "gateway"\n'),
     ),
     "everybody outside, who may not call": (
         "callers",
-        GET,
+        f"{GET} gateway",
         "outside",
         ('        "gateway",\n        "billing"\n', '        "billing"\n'),
     ),
     "a caller that was not thought of": (
         "callers-looser",
-        COUNT,
+        f"{COUNT} gateway",
         "whose data",
         ('callers: ["billing"]', 'callers: ["billing", "gateway"]'),
     ),
@@ -69,13 +79,18 @@ PLANTED: dict[str, tuple[Any, ...]] = {
     ),
     "less time": ("deadline", BUY, "longer", ("deadline: {seconds: 3}", "deadline: {seconds: 2}")),
     "no repetition": ("idempotency_level", GET, "repeat", ("    option idempotency_level = NO_SIDE_EFFECTS;\n", "")),
-    "a reason that is not told": ("reasons", BUY, "wait for it", ('"SOLD_OUT"', '"OUT_OF_STOCK"')),
-    "an event that does not come": ("emits", BUY, "`billing`", ('["tulle.shop.v1.Bought"]', '["tulle.shop.v1.Sent"]')),
+    "a reason that is not told": ("reasons", f"{BUY} SOLD_OUT", "wait for it", ('"SOLD_OUT"', '"OUT_OF_STOCK"')),
+    "an event that does not come": (
+        "emits",
+        f"{BUY} tulle.shop.v1.Bought",
+        "`billing`",
+        ('["tulle.shop.v1.Bought"]', '["tulle.shop.v1.Sent"]'),
+    ),
     "an event under another subject": ("subject", "tulle.shop.v1.Bought", "`billing`", ('"bought"', '"bought_now"')),
     "an event that is kept shorter": ("retention", "tulle.shop.v1.Bought", "away", ("86400", "3600")),
     "an event that nobody hears": (
         "consumers",
-        "tulle.shop.v1.Bought",
+        "tulle.shop.v1.Bought billing",
         "`billing`",
         ('    consumers: ["billing"]\n', ""),
     ),
