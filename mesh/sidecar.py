@@ -131,7 +131,7 @@ def transcoder(addresses: Addresses, services: Iterable[str]) -> Config:
         proto_descriptor=addresses.descriptor_set,
         services=list(services),
         convert_grpc_status=True,
-        print_options={"always_print_primitive_fields": True},
+        print_options={"always_print_primitive_fields": True, "stream_sse_style_delimited": True},
         # Forms and most clients write a space as `+`; without this it would arrive as a plus.
         query_param_unescape_plus=True,
         request_validation_options={"reject_unknown_method": True, "reject_unknown_query_parameters": True},

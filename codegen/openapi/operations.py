@@ -105,4 +105,6 @@ def _answer(project: Project, method: Method) -> Json:
     message: Descriptor = project.contract.pool.FindMessageTypeByName(method.output)
     content = {"schema": schemas.reference(message), "example": examples.of_message(project, message)}
     description = project.source.comment(message.full_name) or "OK"
-    return {"description": description, "content": {"application/json": content}}
+    # Each message of a stream is an event (docs/rest.md).
+    kind = "text/event-stream" if method.server_streaming else "application/json"
+    return {"description": description, "content": {kind: content}}

@@ -184,12 +184,19 @@ def queries_can_be_written(project: Project) -> Iterator[Finding]:
                 yield found(project, binding.method, "", what, 'put it into the body: body: "*"')
 
 
-def streams_stay_grpc(project: Project) -> Iterator[Finding]:
-    """A stream that fails midway is a complete 200 answer over REST."""
+def streams_say_how_they_end(project: Project) -> Iterator[Finding]:
+    """Over REST a stream that fails midway ends like a good one, unless its last message says so."""
     for method in project.contract.methods:
-        if method.http and method.server_streaming:
-            fix = "return pages instead (AIP-158), or drop the google.api.http option"
-            yield found(project, method, "", "streams its answer over REST, which hides a failure midway", fix)
+        if method.http and method.server_streaming and not _has_error(project, method):
+            what = "streams its answer over REST, which hides a failure midway"
+            fix = f"add `google.rpc.Status error` to {method.output}, or return pages instead (AIP-158)"
+            yield found(project, method, "", what, fix)
+
+
+def _has_error(project: Project, method: Method) -> bool:
+    field = project.contract.pool.FindMessageTypeByName(method.output).fields_by_name.get("error")
+    kind = field.message_type if field is not None and not field.is_repeated else None
+    return kind is not None and kind.full_name == "google.rpc.Status"
 
 
 def _request(project: Project, binding: Binding) -> Descriptor:
@@ -213,5 +220,5 @@ RULES = (
     verbs_keep_their_promise,
     urls_carry_nothing_private,
     queries_can_be_written,
-    streams_stay_grpc,
+    streams_say_how_they_end,
 )

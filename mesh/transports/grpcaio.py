@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.rpc import status_pb2
 
 from mesh import errors, limits
-from mesh.call import Incoming, Peer, Send
+from mesh.call import Incoming, Peer
 from mesh.channel import STATUS_DETAILS
 from mesh.identity import SidecarIdentity
+from mesh.messages import message_class
 from mesh.model import Error
 from mesh.registry import Handler
 
@@ -73,8 +75,12 @@ class _Served:
     def __init__(self, handler: Handler, peer: Peer, metadata: Mapping[str, str]) -> None:
         self._handler, self._peer, self._metadata = handler, peer, metadata
 
-    async def _run(self, request: bytes, context: Any, send: Send | None = None) -> bytes | None:
-        incoming = Incoming(self._peer, self._metadata, context.time_remaining(), send)
+
+class _Unary(_Served):
+    __slots__ = ()
+
+    async def unary_unary(self, request: bytes, context: Any) -> bytes | None:
+        incoming = Incoming(self._peer, self._metadata, context.time_remaining())
         try:
             return await self._handler.run(request, incoming)
         except Error as error:
@@ -82,19 +88,37 @@ class _Served:
             return None
 
 
-class _Unary(_Served):
-    __slots__ = ()
-
-    async def unary_unary(self, request: bytes, context: Any) -> bytes | None:
-        return await self._run(request, context)
-
-
 class _Stream(_Served):
     __slots__ = ()
     response_streaming = True
 
     async def unary_stream(self, request: bytes, context: Any) -> None:
-        await self._run(request, context, context.write)
+        sent = False
+
+        async def send(reply: bytes) -> None:
+            nonlocal sent
+            sent = True
+            await context.write(reply)
+
+        incoming = Incoming(self._peer, self._metadata, context.time_remaining(), send)
+        try:
+            await self._handler.run(request, incoming)
+        except Error as error:
+            if sent and (last := last_word(self._handler, error)):
+                await context.write(last)
+            await _abort(context, error, self._handler.domain)
+
+
+def last_word(handler: Handler, error: Error) -> bytes:
+    """The last message of a stream that fails midway, where its messages have an `error`; else nothing.
+
+    Over REST there is nothing after the messages that could say so: an end would look like a good one.
+    """
+    kind: Any = message_class(handler.method.output)
+    field = kind.DESCRIPTOR.fields_by_name.get("error")
+    if field is None or field.message_type is not status_pb2.Status.DESCRIPTOR:
+        return b""
+    return bytes(kind(error=errors.to_status(error, handler.domain)).SerializeToString())
 
 
 async def _abort(context: Any, error: Error, domain: str) -> None:

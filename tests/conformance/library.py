@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from google.protobuf import json_format
 
 from mesh.call import Call
 from mesh.messages import message_class
+from mesh.model import NotFound
 
 LIBRARY = "tulle.library.v1.LibraryService"
 ECHOING = ("GetShelf", "GetBook", "GetFile", "ReadBook", "FindBooks", "MoveBook", "PutBook", "AnyShelf")
@@ -22,6 +24,8 @@ class Library:
     def add(servicer: Library, server: Any) -> None:
         """What grpc would generate."""
         handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(telling(name)) for name in ECHOING}
+        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(watch)
+        handlers["Count"] = grpc.unary_unary_rpc_method_handler(count)
         server.add_registered_method_handlers(LIBRARY, handlers)
 
 
@@ -33,3 +37,22 @@ def telling(name: str) -> Callable[[Any, Call], Awaitable[Any]]:
         return message_class("tulle.library.v1.Heard")(method=name, request=heard)
 
     return tell
+
+
+class BookLost(NotFound):
+    """The book was there and is gone."""
+
+
+async def watch(request: Any, call: Call) -> AsyncIterator[Any]:
+    """Some messages, and then the end that was asked for."""
+    for number in range(1, request.messages + 1):
+        yield message_class("tulle.library.v1.Watched")(number=number)
+    if request.then == "late":
+        await asyncio.sleep(30)
+    elif request.then:
+        raise BookLost if request.then == "lost" else RuntimeError("broken on purpose")
+
+
+async def count(request: Any, call: Call) -> Any:
+    """The same numbers."""
+    return request

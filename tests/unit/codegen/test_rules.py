@@ -240,7 +240,7 @@ PLANTS = {
         ),
     ),
     "a stream over REST": Plant(
-        http.streams_stay_grpc,
+        http.streams_say_how_they_end,
         "(google.api.http)",
         (("(GetOrderRequest) returns (Order)", "(GetOrderRequest) returns (stream Order)"),),
     ),
