@@ -68,7 +68,7 @@ def _inbound(workload: str, contract: Contract, addresses: Addresses) -> Config:
     manager = envoy.mesh_manager(
         f"{workload}.in",
         filters,
-        _inbound_routes(workload, contract),
+        _table("inbound", inbound_routes(workload, contract, "service")),
         local_reply_config={"mappers": refusals.inside(DOMAIN)},
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
@@ -140,19 +140,19 @@ def transcoder(addresses: Addresses, services: Iterable[str]) -> Config:
     )
 
 
-def _inbound_routes(workload: str, contract: Contract) -> Config:
-    routes = [route for method in served(workload, contract) for route in _method_routes(method)]
-    routes += [_route(path, hops.WATCH_LIFE, "service", drop=(ADDRESS,)) for path in HEALTH + REFLECTION]
-    return _table("inbound", routes)
+def inbound_routes(workload: str, contract: Contract, cluster: str) -> list[Config]:
+    """What its sidecar passes on to the workload's service, which is `cluster`."""
+    routes = [route for method in served(workload, contract) for route in _method_routes(method, cluster)]
+    return routes + [_route(path, hops.WATCH_LIFE, cluster, drop=(ADDRESS,)) for path in HEALTH + REFLECTION]
 
 
-def _method_routes(method: Method) -> list[Config]:
+def _method_routes(method: Method, cluster: str) -> list[Config]:
     """The gateway knows the client's address; what anybody else says about it is dropped."""
     timeout = method.deadline + hops.INBOUND_MARGIN
-    others = _route(method.path, timeout, "service", drop=(ADDRESS,))
+    others = _route(method.path, timeout, cluster, drop=(ADDRESS,))
     if topology.GATEWAY not in method.callers:
         return [others]
-    edge = _route(method.path, timeout, "service")
+    edge = _route(method.path, timeout, cluster)
     edge["match"]["headers"] = [_from(topology.GATEWAY)]
     return [edge, others]
 

@@ -12,7 +12,7 @@ from typing import Any
 from mesh import envoy, refusals
 from mesh.contract import Contract
 from mesh.envoy import Addresses, Config
-from mesh.sidecar import DOMAIN, KEYS, proof, transcoder
+from mesh.sidecar import DOMAIN, KEYS, inbound_routes, proof, transcoder
 from services import topology
 from services.topology import Workload
 
@@ -55,7 +55,7 @@ def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
             _pod(workload),
             _entry(workload, addresses),
             _sidecar(workload, addresses),
-            _filter(workload, addresses),
+            _filter(workload, contract, addresses),
         )
     ]
 
@@ -111,11 +111,12 @@ def _sidecar(workload: Workload, addresses: Addresses) -> Manifest:
     return _object("v1", "Sidecar", workload.name, spec)
 
 
-def _filter(workload: Workload, addresses: Addresses) -> Manifest:
+def _filter(workload: Workload, contract: Contract, addresses: Addresses) -> Manifest:
     """What our services rely on and Istio does not do by itself: the sidecar's proof, refusals in our words."""
     patches = [
         _manager("SIDECAR_INBOUND", f"{workload.name}.in"),
         _manager("SIDECAR_OUTBOUND", f"{workload.name}.out"),
+        _inbound(workload, contract, addresses.ports[workload.name]),
         _insert("INSERT_BEFORE", proof(), {"subFilter": {"name": ROUTER}}),
     ]
     patches += map(_named, workload.calls)
@@ -145,6 +146,17 @@ def _manager(context: str, name: str) -> Manifest:
 
 
 _ISTIO_S_OWN = frozenset({"stat_prefix", "http_filters", "route_config"})
+
+
+def _inbound(workload: Workload, contract: Contract, port: int) -> Manifest:
+    """Each method with its time, where istiod has one route for all; only the gateway's word on an address is kept."""
+    name = f"inbound|http|{port}"
+    routes = inbound_routes(workload.name, contract, f"inbound|{port}||")
+    return {
+        "applyTo": "VIRTUAL_HOST",
+        "match": {"context": "SIDECAR_INBOUND", "routeConfiguration": {"vhost": {"name": name}}},
+        "patch": {"operation": "REPLACE", "value": {"name": name, "domains": ["*"], "routes": routes}},
+    }
 
 
 def _named(callee: str) -> Manifest:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -21,6 +22,8 @@ from infra.istio import control
 from infra.istio.control import Place
 from infra.istio.limits import POLICY_WITHIN
 from infra.local.unit import sidecar_name
+from mesh.contract import contract
+from mesh.sidecar import inbound_routes
 from services import topology
 from tests.e2e.doors import Sidecar
 from tests.e2e.people import Person, eventually
@@ -180,6 +183,31 @@ async def test_a_sidecar_comes_back_with_its_policies(
             return "" if status == "UNAVAILABLE" else status
 
         assert await eventually(answers) == "PERMISSION_DENIED"
+
+
+async def test_each_method_has_its_time_at_the_callee(stack: Stack) -> None:
+    """What istiod pushed to a sidecar has the routes of a static one: each method, its time, whose address counts."""
+    port = stack.layout.ports["users"]
+    transport = httpx.AsyncHTTPTransport(uds=stack.layout.addresses.admin_socket("users"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as admin:
+        dump = (await admin.get("/config_dump", params={"resource": "dynamic_listeners"})).json()
+    (pushed,) = [host for host in _virtual_hosts(dump) if host["name"] == f"inbound|http|{port}"]
+    static = inbound_routes("users", contract(), f"inbound|{port}||")
+    assert list(map(_told, pushed["routes"])) == list(map(_told, static))
+
+
+def _virtual_hosts(config: Any) -> Iterator[dict[str, Any]]:
+    """All of them, wherever they are in a configuration."""
+    if isinstance(config, dict):
+        yield from config.get("virtual_hosts", [])
+    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from _virtual_hosts(inner)
+
+
+def _told(route: dict[str, Any]) -> tuple[object, ...]:
+    """A route, whoever wrote it."""
+    seconds = float(route["route"]["timeout"].removesuffix("s"))
+    return route["match"], route["route"]["cluster"], seconds, route.get("request_headers_to_remove")
 
 
 def test_the_control_plane_has_no_other_doors(stack: Stack) -> None:
