@@ -228,7 +228,7 @@ async def test_the_current_call_is_passed_on(folder: Path) -> None:
         await door.stub.Echo(ask())
         seen = door.echo.servicer.calls[0]
         assert (seen.caller.request_id, seen.token, seen.caller.traceparent[:36]) == ("r1", ADA, TRACE[:36])
-        assert seen.remaining() < 0.5
+        assert seen.remaining() < 0.51  # on the wire a timeout is rounded up
         current.set(served._replace(deadline=time.monotonic() - 1))
         with pytest.raises(DeadlineExceeded):
             await door.stub.Echo(ask())
@@ -241,7 +241,7 @@ async def test_the_cause_of_a_workers_call_is_passed_on(folder: Path) -> None:
         await door.stub.Echo(ask())
         seen = door.echo.servicer.calls[0]
         assert (seen.caller.request_id, seen.caller.traceparent[:36], seen.token) == ("event_1", TRACE[:36], "")
-        assert seen.remaining() < 0.5
+        assert seen.remaining() < 0.51  # on the wire a timeout is rounded up
 
 
 async def test_a_token_stays_where_it_is_not_asked_for(door: Door) -> None:
@@ -284,8 +284,9 @@ async def test_watchers_are_bounded(door: Door, monkeypatch: pytest.MonkeyPatch)
     """One watcher too many is refused; when one goes there is room again."""
     monkeypatch.setattr(limits, "WATCHERS", 1)
     stub: Any = HealthStub(door.channel)
-    first, second = stub.Watch(pb.HealthCheckRequest()), stub.Watch(pb.HealthCheckRequest())
+    first = stub.Watch(pb.HealthCheckRequest())
     assert (await first.read()).status == 2
+    second = stub.Watch(pb.HealthCheckRequest())
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await second.read()
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
