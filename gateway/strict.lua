@@ -147,7 +147,11 @@ end
 
 -- The scheme is known in any case (RFC 9110, 11.1), but what decides looks for one spelling.
 local function spell_scheme(headers)
-  local token = match(headers:get("authorization") or "", "^[Bb][Ee][Aa][Rr][Ee][Rr] +(.*)$")
+  local given = headers:get("authorization")
+  if not given or find(given, "^Bearer [^ ]") then
+    return
+  end
+  local token = match(given, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(.*)$")
   if token then
     headers:replace("authorization", "Bearer " .. token)
   end
@@ -176,6 +180,10 @@ local function pass_on(headers, passed)
   for place = 1, #dropped do
     headers:remove(dropped[place])
   end
+end
+
+local function pass_on_grpc(headers)
+  pass_on(headers, PASSED_GRPC)
   local timeout = headers:get("grpc-timeout")
   if timeout and not find(timeout, "^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$") then
     headers:remove("grpc-timeout")
@@ -188,7 +196,7 @@ local function check(handle)
   spell_scheme(headers)
   local kind = headers:get("content-type")
   if kind == "application/grpc" or kind and find(kind, "^application/grpc%+") then
-    return pass_on(headers, PASSED_GRPC)
+    return pass_on_grpc(headers)
   end
   local encoding = headers:get("content-encoding")
   pass_on(headers, PASSED)

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from codegen import compile as compiler
+from codegen import project as projects
+from codegen.project import Project
 from infra import ca
 from infra.local.stack import reset
 from infra.settings import Mesh
@@ -67,6 +70,14 @@ def running(mesh: Mesh) -> Iterator[Stack]:
     finally:
         stack.stop()
         reset(stack.layout)
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    """The contract with its comments and examples."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(__file__).parents[2]
+        return projects.load(compiler.descriptor_set(root / "protos", Path(scratch)), root)
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 from google.protobuf.descriptor import FieldDescriptor
 
-from codegen import compile as compiler
-from codegen import project as projects
 from codegen.fields import rules_of
 from codegen.project import Project
 from mesh.contract import NONE, Method, contract
@@ -24,17 +20,10 @@ from tests.e2e.doors import Edge
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
-ROOT = Path(__file__).parents[2]
 ROUTES = [Route(method, rule) for method in contract().methods for rule in method.http if "gateway" in method.callers]
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 3, 415: 3}
 each_route = pytest.mark.parametrize("route", ROUTES, ids=str)
-
-
-@pytest.fixture(scope="module")
-def project() -> Project:
-    with tempfile.TemporaryDirectory() as folder:
-        return projects.load(compiler.descriptor_set(ROOT / "protos", Path(folder)), ROOT)
 
 
 @pytest.fixture(scope="module")
