@@ -1,29 +1,39 @@
-"""`./tulle new`: a working service to begin with."""
+"""`./tulle new`: a working service or method to begin with."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from infra.cli import scaffold
+from infra.cli import scaffold, scaffold_rpc
 from infra.cli.app import app, err
 from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
-new = typer.Typer(no_args_is_help=True, help="Write the code of a new service.")
+new = typer.Typer(no_args_is_help=True, help="Write the code of a new service or method.")
 app.add_typer(new, name="new")
 
 
 @new.command()
 def service(name: str) -> None:
     """Write a service that works: contract, vertical slice, tests, its row in the topology."""
+    _write(lambda: scaffold.service(ROOT, scaffold.names(ROOT, name)))
+
+
+@new.command()
+def rpc(service: str, method: str) -> None:
+    """Write a method that works, such as `notes CountNotes`: contract, use case, servicer, test."""
+    _write(lambda: scaffold_rpc.rpc(ROOT, service, method))
+
+
+def _write(made: Callable[[], dict[Path, str]]) -> NoReturn:
     try:
-        called = scaffold.names(ROOT, name)
-        files = scaffold.service(ROOT, called)
+        files = made()
     except scaffold.Refused as refused:
         _refuse(str(refused))
     if _codegen("--check"):

@@ -40,7 +40,7 @@ def test_the_page_works(copy: Path, command: str) -> None:
 
 def test_the_page_has_its_commands() -> None:
     """The page is read as its readers read it."""
-    assert [command.split()[1] for command in COMMANDS] == ["new", "check", "test"]
+    assert [command.split()[1] for command in COMMANDS] == ["new", "new", "check", "test"]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,34 @@ def test_a_bad_name_is_refused(copy: Path, name: str, why: str) -> None:
     done = tulle(copy, "new", "service", name)
     assert (done.returncode, why in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
     assert sorted(copy.glob("services/*")) == before
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "why"),
+    [
+        ("users", "GetProfile", "already"),
+        ("users", "getProfile", "cannot name"),
+        ("users", "Get_Profile", "cannot name"),
+        ("users", "Import", "reserved"),
+        ("users", "Profile", "already"),
+        ("auth", "CountAccounts", "several files"),
+        ("nothing", "CountThings", "no service"),
+    ],
+)
+def test_a_bad_method_is_refused(copy: Path, service: str, method: str, why: str) -> None:
+    """A method that cannot be has one sentence, status 2, and nothing is written."""
+    proto = copy / "protos/tulle/users/v1/users.proto"
+    before = proto.read_text()
+    done = tulle(copy, "new", "rpc", service, method)
+    assert (done.returncode, why in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+    assert proto.read_text() == before
+
+
+def test_a_service_that_is_there_gets_a_method(copy: Path) -> None:
+    """The method joins a service that was written by hand, and its test passes."""
+    assert tulle(copy, "new", "rpc", "users", "CountFriends").returncode == 0
+    done = tulle(copy, "test", "tests/unit/services/users", "-k", "for_who_asks")
+    assert done.returncode == 0, done.stdout  # pytest's 5 would say that there was none
 
 
 @pytest.mark.parametrize(
