@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen import asyncapi, openapi, pages, reference
+from codegen import asyncapi, matrix, openapi, pages, reference
 from codegen.project import Project
 from gateway import routes
 from gateway.config import gateway
@@ -53,6 +53,7 @@ OUTPUTS = (
     Output("README.md", pages.diagram, "topology"),
     Output("docs/api.md", reference.render),
     Output("docs/limits.md", limits),
+    Output("docs/matrix.md", matrix.render),
     Output("docs/policy.md", pages.policy),
     Output("docs/topology.md", pages.topology),
     Output("gateway/envoy.yaml", lambda project: envoy.dump(gateway(project.contract, Addresses()))),

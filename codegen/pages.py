@@ -29,7 +29,8 @@ def policy(project: Project) -> str:
 
 _ABOUT = (
     "Two questions, and both must pass: which *workload* calls, and for which *end user*. `gateway` there opens a "
-    "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused."
+    "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused. The "
+    "[matrix](matrix.md) says the same for each kind of caller and each door."
 )
 _OBJECTS = (
     "Where a request names an object, the service's own rules decide whose it may be (services/objects.py). Every "

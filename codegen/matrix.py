@@ -1,0 +1,72 @@
+"""The policy matrix as a page: each RPC × each kind of caller × each door, as tests/e2e tries it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from codegen.pages import table
+from codegen.project import Project
+from mesh.contract import NONE, OPTIONAL, Method
+from services.topology import GATEWAY, Workload
+
+YES, NO_TOKEN, NO_RIGHT, NO_DOOR = "yes", "401", "403", "–"
+_MADE = "<!-- Made by `python -m codegen` from protos/ and services/topology.py; do not edit. -->"
+_ABOUT = f"""# The policy matrix
+
+{_MADE}
+
+Who may call what, and through which door. `{YES}`: the call reaches the service, whose own rules about
+[whose things it is](policy.md#whose-things) come after. `{NO_TOKEN}`: UNAUTHENTICATED. `{NO_RIGHT}`: PERMISSION_DENIED.
+`{NO_DOOR}`: there is no such door (REST has no path; a sidecar refuses the connection of a workload that may call
+nothing there). A token that is expired, forged or for somebody else is `{NO_TOKEN}` wherever a token is looked at.
+
+`tests/e2e/test_policy_matrix.py` tries every cell on the running stack, each with twelve kinds of token."""
+
+
+def render(project: Project) -> str:
+    """The whole page."""
+    roles = sorted({role for method in project.contract.methods for role in method.roles})
+    parts = [_ABOUT]
+    for name in sorted(project.contract.services):
+        methods = project.contract.services[name].methods
+        parts += [f"## {name}", "At the edge, over REST and gRPC alike:"]
+        parts.append(table(("method", "REST", "gRPC", "nobody", "user", *roles), (_edge(m, roles) for m in methods)))
+        parts.append("At the sidecar, by the workload whose certificate is shown, for an end user who may:")
+        workloads = [workload.name for workload in project.workloads]
+        parts.append(table(("method", *workloads), (_mesh(m, project) for m in methods)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _edge(method: Method, roles: list[str]) -> Iterator[str]:
+    open_ = GATEWAY in method.callers
+    yield method.name
+    yield "<br>".join(f"`{rule.verb} {rule.path}`" for rule in method.http) if open_ and method.http else NO_DOOR
+    yield YES if open_ else NO_RIGHT
+    for held in (None, frozenset[str](), *(frozenset({role}) for role in roles)):
+        yield at_edge(method, held)
+
+
+def at_edge(method: Method, held: frozenset[str] | None) -> str:
+    """What comes of a call at the edge for somebody who holds these roles; None: without a token."""
+    if GATEWAY not in method.callers:
+        return NO_RIGHT
+    if held is None:
+        return YES if method.end_user in (NONE, OPTIONAL) else NO_TOKEN
+    return NO_RIGHT if method.roles and not method.roles & held else YES
+
+
+def _mesh(method: Method, project: Project) -> Iterator[str]:
+    yield method.name
+    for workload in project.workloads:
+        yield inside(method, workload, project)
+
+
+def inside(method: Method, workload: Workload, project: Project) -> str:
+    """What comes of a call with the certificate of `workload` at the sidecar of the method's owner."""
+    if workload.name in method.callers:
+        return YES
+    owner = project.owner(method.service)
+    served = [m for name in (owner.serves if owner else ()) for m in project.contract.services[name].methods]
+    # The operator may ask every service for its health.
+    known = {caller for one in served for caller in one.callers} | {"operator"}
+    return NO_RIGHT if workload.name in known else NO_DOOR

@@ -1,0 +1,41 @@
+"""docs/matrix.md says what the matrix of the tests demands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codegen import matrix, project
+from mesh.contract import DESCRIPTOR_SET, Method, contract
+from services.topology import WORKLOADS
+from tests.e2e.matrix import Cell, Door, Holder
+
+HELD = {Holder.NOBODY: None, Holder.USER: frozenset[str](), Holder.ADMINISTRATOR: frozenset({"administrator"})}
+SAID = {"UNAUTHENTICATED": matrix.NO_TOKEN, "PERMISSION_DENIED": matrix.NO_RIGHT, "UNAVAILABLE": matrix.NO_DOOR}
+METHODS = list(contract().methods)
+each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
+
+
+@each_method
+@pytest.mark.parametrize("holder", HELD, ids=str)
+def test_the_page_says_who_may_call_at_the_edge(method: Method, holder: Holder) -> None:
+    """For each kind of person, what the tests expect at the gateway is what the page says."""
+    expected = Cell(method, Door.GRPC, holder).expected
+    assert matrix.at_edge(method, HELD[holder]) == SAID.get(expected, matrix.YES)
+
+
+@each_method
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_the_page_says_which_workloads_may_call(method: Method, workload: object) -> None:
+    """For each certificate, what the tests expect at the sidecar is what the page says."""
+    state = project.load(DESCRIPTOR_SET.read_bytes(), Path(__file__).parents[2])
+    found = next(one for one in WORKLOADS if one is workload)
+    expected = Cell(method, Door.MESH, Holder.ADMINISTRATOR, found.name).expected
+    assert matrix.inside(method, found, state) == SAID.get(expected, matrix.YES)
+
+
+def test_every_method_has_its_rows() -> None:
+    """One row for the edge and one for the mesh."""
+    text = (Path(__file__).parents[2] / "docs" / "matrix.md").read_text()
+    assert all(text.count(f"| {method.name} |") >= 2 for method in METHODS)
