@@ -2,68 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import protovalidate
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from codegen.breaking.breaks import Break, Change, callers
-from mesh.contract import Contract, Method
+from mesh.contract import Contract
 
-_UPPER = ("max", "lte", "lt", "le")
-_LOWER = ("min", "gte", "gt")
+_UPPER = ("lt", "lte", "within")
+_LOWER = ("gt", "gte")
 _RULES = {"field": "buf.validate.field", "message": "buf.validate.message", "oneof": "buf.validate.oneof"}
 
 
 def requests(change: Change) -> Iterator[Break]:
     """What a request may hold: a tighter rule refuses what was accepted."""
-    for name, methods in _reached(change.old, "input").items():
+    for name, senders in _sent(change.old).items():
         for subject, old, new in _rules(change, name):
             for what in _tighter(old, new):
-                whom = f"{callers({c for m in methods for c in m.callers})}, who send what was accepted"
-                instead = "accept it as before; new rules belong to new fields"
-                yield Break(subject, "validation", what, whom, instead, change.where(subject))
+                yield _refused(change, subject, what, senders)
+
+
+def additions(change: Change) -> Iterator[Break]:
+    """What is new in a request: who does not know of it leaves it out, and must not be refused."""
+    for name, senders in _sent(change.old).items():
+        new = _new(change, name)
+        if new is None:
+            continue
+        known = {part.name for part in (*_old(change, name).fields, *_old(change, name).oneofs)}
+        for part in sorted(_needed(change.new, new) - known):
+            what = "it is new, and a request without it is refused"
+            yield _refused(change, f"{name}.{part}", what, senders)
+
+
+def inputs(change: Change) -> Iterator[Break]:
+    """Fields that could be set and are the server's alone now (OUTPUT_ONLY)."""
+    for name, senders in _sent(change.old).items():
+        for old, new in _both(change, name):
+            if "OUTPUT_ONLY" in _behaviors(change.new, new) - _behaviors(change.old, old):
+                yield _refused(change, old.full_name, "it is OUTPUT_ONLY now: nobody can set it", senders)
+
+
+def _refused(change: Change, subject: str, what: str, senders: frozenset[str]) -> Break:
+    whom = f"{callers(senders)}, who send what was accepted"
+    instead = "accept it as before; new rules belong to new fields that may be left out"
+    return Break(subject, "validation", what, whom, instead, change.where(subject))
 
 
 def answers(change: Change) -> Iterator[Break]:
-    """What an answer may hold: a looser rule sends readers what they never saw."""
-    for name, methods in _reached(change.old, "output").items():
+    """What an answer or an event may hold: a looser rule sends readers what they never saw."""
+    for name, readers in _read(change.old).items():
         for subject, old, new in _rules(change, name):
             for what in _tighter(new, old):
-                whom = f"{callers({c for m in methods for c in m.callers})}, who read it and rely on the rule"
+                whom = f"{callers(readers) or 'whoever replays it'}, who read it and rely on the rule"
                 instead = "keep the rule, or answer more in a new field"
-                yield Break(
-                    subject, "validation-looser", f"not so any more: {what}", whom, instead, change.where(subject)
-                )
+                told = f"not so any more: {what}"
+                yield Break(subject, "validation-looser", told, whom, instead, change.where(subject))
 
 
 def markings(change: Change) -> Iterator[Break]:
     """Personal data and secrets: a mark that goes lets a value into logs, URLs and stored answers."""
-    for name in _messages(change.old):
-        for field in _old(change, name).fields:
-            new = _new(change, name)
-            if new is None or field.name not in new.fields_by_name:
-                continue
-            before, after = _marks(change.old, field), _marks(change.new, new.fields_by_name[field.name])
-            for gone in sorted(before - after):
+    for name in sorted(_sent(change.old).keys() | _read(change.old).keys()):
+        for old, new in _both(change, name):
+            for gone in sorted(_marks(change.old, old) - _marks(change.new, new)):
                 what = f"it is not marked `{gone}` any more, so that its value may be logged"
                 whom = "the people whom the value concerns"
-                yield Break(field.full_name, "marking", what, whom, "leave the mark", change.where(field.full_name))
+                yield Break(old.full_name, "marking", what, whom, "leave the mark", change.where(old.full_name))
 
 
-ASPECTS = (requests, answers, markings)
+ASPECTS = (requests, additions, inputs, answers, markings)
 
 
-def _reached(contract: Contract, side: str) -> Mapping[str, list[Method]]:
-    """Each message in a request (`input`) or answer (`output`), with the methods that carry it."""
-    found: dict[str, list[Method]] = {}
-    for method in contract.methods:
+def _sent(contract: Contract) -> Mapping[str, frozenset[str]]:
+    """Each message that a request holds, with those who send it."""
+    return _reached(contract, [(method.input, method.callers) for method in contract.methods])
+
+
+def _read(contract: Contract) -> Mapping[str, frozenset[str]]:
+    """Each message that an answer or an event holds, with those who read it."""
+    answers = [(method.output, method.callers) for method in contract.methods]
+    return _reached(contract, [*answers, *((name, event.consumers) for name, event in contract.events.items())])
+
+
+def _reached(contract: Contract, roots: Iterable[tuple[str, frozenset[str]]]) -> Mapping[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for root, workloads in roots:
         seen: set[str] = set()
-        _collect(contract.pool.FindMessageTypeByName(getattr(method, side)), seen)
+        _collect(contract.pool.FindMessageTypeByName(root), seen)
         for name in seen:
-            found.setdefault(name, []).append(method)
+            found[name] = found.get(name, frozenset()) | workloads
     return dict(sorted(found.items()))
 
 
@@ -74,11 +104,6 @@ def _collect(message: Descriptor, seen: set[str]) -> None:
     for field in message.fields:
         if field.message_type is not None:
             _collect(field.message_type, seen)
-
-
-def _messages(contract: Contract) -> list[str]:
-    sides = [*_reached(contract, "input"), *_reached(contract, "output"), *contract.events]
-    return sorted(set(sides))
 
 
 def _old(change: Change, name: str) -> Descriptor:
@@ -94,6 +119,22 @@ def _new(change: Change, name: str) -> Descriptor | None:
     return found
 
 
+def _both(change: Change, name: str) -> list[tuple[FieldDescriptor, FieldDescriptor]]:
+    """The fields of a message that are in both, old and new."""
+    new = _new(change, name)
+    known = new.fields_by_name if new is not None else {}
+    return [(field, known[field.name]) for field in _old(change, name).fields if field.name in known]
+
+
+def _needed(contract: Contract, message: Descriptor) -> set[str]:
+    """The fields and oneofs without which a message is refused."""
+    empty: Message = message_factory.GetMessageClass(message)()
+    # A validator of its own: one keeps rules by a message's name, and then and now have the same names.
+    places = [violation.proto.field for violation in protovalidate.Validator().collect_violations(empty)]
+    required = {field.name for field in message.fields if "REQUIRED" in _behaviors(contract, field)}
+    return required | {place.elements[0].field_name for place in places if place and place.elements}
+
+
 def _rules(change: Change, name: str) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """(full name, rules of then, rules of now) of a message, its oneofs and its fields that are in both."""
     old, new = _old(change, name), _new(change, name)
@@ -104,10 +145,8 @@ def _rules(change: Change, name: str) -> Iterator[tuple[str, Mapping[str, Any], 
         if oneof.name in new.oneofs_by_name:
             now = _flat(change.new, new.oneofs_by_name[oneof.name], "oneof")
             yield oneof.full_name, _flat(change.old, oneof, "oneof"), now
-    for field in old.fields:
-        if field.name in new.fields_by_name:
-            now = _flat(change.new, new.fields_by_name[field.name], "field")
-            yield field.full_name, _flat(change.old, field, "field"), now
+    for before, after in _both(change, name):
+        yield before.full_name, _flat(change.old, before, "field"), _flat(change.new, after, "field")
 
 
 def _options(contract: Contract, element: Any) -> Any:
@@ -119,13 +158,20 @@ def _options(contract: Contract, element: Any) -> Any:
 
 def _flat(contract: Contract, element: Any, kind: str) -> Mapping[str, Any]:
     """The rules of an element as `string.max_len: 20`, with `required` also where field_behavior says it."""
-    options = _options(contract, element)
-    flat = dict(_leaves(options.Extensions[contract.pool.FindExtensionByName(_RULES[kind])], ""))
-    if kind == "field":
-        behaviors = contract.pool.FindEnumTypeByName("google.api.FieldBehavior").values_by_name
-        if behaviors["REQUIRED"].number in options.Extensions[_extension(contract, "google.api.field_behavior")]:
-            flat["required"] = True
+    rules = _options(contract, element).Extensions[_extension(contract, _RULES[kind])]
+    flat = dict(_leaves(rules, ""))
+    if kind == "field" and "REQUIRED" in _behaviors(contract, element):
+        flat["required"] = True
     return flat
+
+
+def _behaviors(contract: Contract, field: FieldDescriptor) -> set[str]:
+    """What google.api.field_behavior says of a field."""
+    names = contract.pool.FindEnumTypeByName("google.api.FieldBehavior").values_by_number
+    return {
+        names[one].name
+        for one in _options(contract, field).Extensions[_extension(contract, "google.api.field_behavior")]
+    }
 
 
 def _extension(contract: Contract, name: str) -> Any:
@@ -140,7 +186,15 @@ def _leaves(rules: Message, prefix: str) -> Iterator[tuple[str, Any]]:
         elif field.message_type is not None and not field.message_type.full_name.startswith("google."):
             yield from _leaves(value, f"{path}.")
         else:
-            yield path, value.SerializeToString() if isinstance(value, Message) else value
+            yield path, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A rule's value such that it can be compared: times are seconds."""
+    if not isinstance(value, Message):
+        return value
+    is_time = {"seconds", "nanos"} == set(value.DESCRIPTOR.fields_by_name)
+    return value.seconds + value.nanos / 1e9 if is_time else value.SerializeToString()  # type: ignore[attr-defined]
 
 
 def _tighter(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -158,13 +212,13 @@ def _tighter(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 def _looser(rule: str, before: Any, after: Any) -> bool:
     """Whether a rule that was there has only given way, as far as that can be told."""
     if rule == "ignore":
-        return before is None
+        return before is None or bool(after > before)
     if before is None:
         return False
     name = rule.rpartition(".")[2]
-    if name.startswith(_UPPER):
+    if name in _UPPER or name.startswith("max_"):
         return bool(after >= before)
-    if name.startswith(_LOWER):
+    if name in _LOWER or name.startswith("min_"):
         return bool(after <= before)
     if name == "in":
         return set(after) >= set(before)

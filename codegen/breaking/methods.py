@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from codegen.breaking.breaks import Break, Change, callers, full_name
 from mesh.contract import NONE, OPTIONAL, REQUIRED, Method, RateLimit
+from services.topology import GATEWAY
 
-_STRICTNESS = {NONE: 0, OPTIONAL: 1, REQUIRED: 2}
+# Nothing stated does not build, which the rules say; here it must not stop the other findings.
+_STRICTNESS = {"": 0, NONE: 0, OPTIONAL: 1, REQUIRED: 2}
 _NEW_METHOD = "add a method beside it, move its callers, then delete the old one"
 
 
@@ -33,7 +35,7 @@ def end_users(change: Change) -> Iterator[Break]:
     for old, new in change.both():
         if old.end_user == new.end_user:
             continue
-        what = f"end_user was {old.end_user} and is {new.end_user}"
+        what = f"end_user was {old.end_user} and is {new.end_user or 'not stated'}"
         if _STRICTNESS[new.end_user] > _STRICTNESS[old.end_user]:
             yield _found(change, "end_user", new, what, f"{callers(old.callers)}, without a token", _NEW_METHOD)
         else:
@@ -89,14 +91,15 @@ def limits(change: Change) -> Iterator[Break]:
     """How often one principal may call: in all, and at once."""
     for old, new in change.both():
         before, after = old.rate_limit, new.rate_limit
-        if before and after and _tighter(before, after):
-            what = f"{before.requests} in {before.per:g} s have become {after.requests} in {after.per:g} s"
+        if GATEWAY in old.callers and after and (before is None or _tighter(before, after)):
+            was = f"{before.requests} in {before.per:g} s have" if before else "no limit has"
+            what = f"{was} become {after.requests} in {after.per:g} s"
             whom = f"{callers(old.callers)}, who call that often"
             yield _found(change, "rate_limit", new, what, whom, "announce it, and lower it a release later")
 
 
 def _tighter(before: RateLimit, after: RateLimit) -> bool:
-    return after.requests / after.per < before.requests / before.per or after.requests < before.requests
+    return after.requests * before.per < before.requests * after.per or after.requests < before.requests
 
 
 def deadlines(change: Change) -> Iterator[Break]:

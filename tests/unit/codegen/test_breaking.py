@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import Descriptor
 from tulle.policy.v1 import policy_pb2
 
-from codegen.breaking.__main__ import compare
-from codegen.breaking.breaks import Break
+from codegen import project
+from codegen.breaking.__main__ import ASPECTS, compare
+from codegen.breaking.breaks import Break, Change
+from mesh import contract
 from tests.unit.codegen.shop import FILE, GOOD, broken, compiled
 
 Compared = Callable[..., list[Break]]
 BUY, GET, COUNT = (f"tulle.shop.v1.ShopService/{name}" for name in ("Buy", "GetOrder", "CountOrders"))
 GET_POLICY = "end_user: END_USER_OPTIONAL\n"
 LIMIT_OF_BUY = "rate_limit: {\n        requests: 60\n        per: {seconds: 60}\n      }\n      deadline: {seconds: 3}"
+
+AGE = """  // How old.
+  google.protobuf.Duration age = 3 [(buf.validate.field).duration.lte = {seconds: 300}];
+"""
+DURATION = (
+    'import "google/protobuf/timestamp.proto";',
+    """import "google/protobuf/duration.proto";
+import "google/protobuf/timestamp.proto";""",
+)
+COUNT_OF_ITEM = "    (buf.validate.field).int32.lte = 99\n  ];\n"
+WRAPPED = """  // How.
+  oneof wrapped {
+    option (buf.validate.oneof).required = true;
+    // In this.
+    string paper = 4;
+  }
+"""
+IN_BOUGHT = """    consumers: ["billing"]
+  };
+  // Which order.
+  string order_id = 1"""
 
 
 @pytest.fixture
@@ -139,6 +164,46 @@ PLANTED: dict[str, tuple[Any, ...]] = {
         ("oneof payment {", "oneof payment {\n    option (buf.validate.oneof).required = true;"),
         ("    option (buf.validate.oneof).required = true;\n", ""),
     ),
+    "an exact length": (
+        "validation",
+        "tulle.shop.v1.GetOrderRequest.order_id",
+        "accepted",
+        ("string.len = 9", "string.len = 12"),
+        ("(buf.validate.field).string.min_len = 1", "(buf.validate.field).string.len = 9"),
+    ),
+    "a shorter time": (
+        "validation",
+        "tulle.shop.v1.GetOrderRequest.age",
+        "accepted",
+        ("{seconds: 300}", "{seconds: 200}"),
+        ("  int32 detail_level = 2;\n", AGE),
+        DURATION,
+    ),
+    "a new field that must be there": (
+        "validation",
+        "tulle.shop.v1.Item.wrap",
+        "accepted",
+        (COUNT_OF_ITEM, f"{COUNT_OF_ITEM}  // How.\n  string wrap = 4 [(buf.validate.field).string.min_len = 1];\n"),
+    ),
+    "a new choice that must be made": (
+        "validation",
+        "tulle.shop.v1.Item.wrapped",
+        "accepted",
+        (COUNT_OF_ITEM, f"{COUNT_OF_ITEM}{WRAPPED}"),
+    ),
+    "a field that nobody can set any more": (
+        "validation",
+        "tulle.shop.v1.GetOrderRequest.detail_level",
+        "accepted",
+        ("int32 detail_level = 2;", "int32 detail_level = 2 [(google.api.field_behavior) = OUTPUT_ONLY];"),
+    ),
+    "an event that may hold more": (
+        "validation-looser",
+        "tulle.shop.v1.Bought.order_id",
+        "`billing`",
+        (f"{IN_BOUGHT} [(buf.validate.field).string.max_len = 9];", f"{IN_BOUGHT};"),
+        (f"{IN_BOUGHT};", f"{IN_BOUGHT} [(buf.validate.field).string.max_len = 9];"),
+    ),
     "an answer that may hold more": (
         "validation-looser",
         "tulle.shop.v1.Order.price",
@@ -207,6 +272,12 @@ def test_the_wire_is_watched(compared: Compared, change: tuple[str, str], kind: 
         ("int64.gte = 0", "int64.gte = -1"),
         ("  int64 price = 3;\n", "  int64 price = 3;\n  // More.\n  string note = 4;\n"),
         ("86400", "172800"),
+        (COUNT_OF_ITEM, f"{COUNT_OF_ITEM}  // How.\n  string wrap = 4 [(buf.validate.field).string.max_len = 9];\n"),
+        ("int32 detail_level = 2;", "int32 detail_level = 2 [(google.api.field_behavior) = OPTIONAL];"),
+        (
+            "    (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE,\n",
+            "    (buf.validate.field).ignore = IGNORE_ALWAYS,\n",
+        ),
         ('consumers: ["billing"]', 'consumers: ["billing", "shop"]'),
         ("end_user: END_USER_NONE\n", "end_user: END_USER_NONE\n      fresh: false\n"),
         (
@@ -225,30 +296,55 @@ def test_what_breaks_nobody_is_not_told(compared: Compared, change: tuple[str, s
     assert compared(change) == []
 
 
-OPTIONS = {
-    *(f"method.{field.name}" for field in policy_pb2.MethodPolicy.DESCRIPTOR.fields),
-    *(f"field.{field.name}" for field in policy_pb2.FieldPolicy.DESCRIPTOR.fields),
-    *(f"event.{field.name}" for field in policy_pb2.EventPolicy.DESCRIPTOR.fields),
-}
-WATCHED = {
-    "method.end_user": "end_user",
-    "method.roles": "roles",
-    "method.fresh": "fresh",
-    "method.callers": "callers",
-    "method.rate_limit": "rate_limit",
-    "method.deadline": "deadline",
-    "method.reasons": "reasons",
-    "method.emits": "emits",
-    "field.personal": "marking",
-    "field.secret": "marking",
-    "event.subject": "subject",
-    "event.retention": "retention",
-    "event.consumers": "consumers",
-}
+def leaves(policy: Descriptor) -> Iterator[tuple[str, ...]]:
+    """The path of each option in a message of options; a time is one."""
+    for field in policy.fields:
+        inner = field.message_type
+        if inner is not None and inner.full_name.startswith("tulle."):
+            yield from ((field.name, *path) for path in leaves(inner))
+        else:
+            yield (field.name,)
 
 
-def test_no_option_is_forgotten() -> None:
-    """Every option of the contract has an aspect that watches it, of which a break is planted above."""
-    assert set(WATCHED) == OPTIONS
-    planted = {str(plant[0]) for plant in PLANTED.values()}
-    assert set(WATCHED.values()) <= planted
+OPTIONS = [
+    (extension, path)
+    for extension in policy_pb2.DESCRIPTOR.extensions_by_name
+    for path in leaves(policy_pb2.DESCRIPTOR.extensions_by_name[extension].message_type)
+]
+ALL_SET = (("      roles: [ROLE_ADMINISTRATOR]\n", "      roles: [ROLE_ADMINISTRATOR]\n      fresh: true\n"),)
+
+
+def without(descriptor_set: bytes, extension: str, path: tuple[str, ...]) -> bytes:
+    """The shop, with an option taken away wherever it is set."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor_set)
+    shop = next(file for file in files.file if file.name == FILE)
+    holders: dict[str, list[Any]] = {
+        "method": [method for service in shop.service for method in service.method],
+        "field": [field for message in shop.message_type for field in message.field],
+        "event": list(shop.message_type),
+    }
+    key = getattr(policy_pb2, extension)
+    for holder in holders[extension]:
+        if holder.options.HasExtension(key):
+            policy = holder.options.Extensions[key]
+            for name in path[:-1]:
+                policy = getattr(policy, name)
+            policy.ClearField(path[-1])
+    return files.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def all_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Path]:
+    """A shop that sets every option somewhere, and its folder."""
+    root = tmp_path_factory.mktemp("shop")
+    return compiled(root, broken(GOOD, ALL_SET)), root
+
+
+@pytest.mark.parametrize(("extension", "path"), OPTIONS, ids=str)
+def test_no_option_is_forgotten(all_set: tuple[bytes, Path], extension: str, path: tuple[str, ...]) -> None:
+    """Taking an option away, or adding it, is a break that an aspect tells: whichever of both hurts."""
+    whole, root = all_set
+    less = without(whole, extension, path)
+    assert less != whole, f"ALL_SET does not set {extension}.{'.'.join(path)}"
+    both = [Change(contract.load(old), project.load(new, root)) for old, new in ((whole, less), (less, whole))]
+    assert [one for change in both for aspect in ASPECTS for one in aspect(change)]

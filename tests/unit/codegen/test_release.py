@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,39 @@ def test_a_break_needs_a_reason_and_a_version(tree: Path) -> None:
     release(tree, "0.5.0", TODAY)
     assert baseline.load(tree).exceptions == {}
     assert since(baseline.load(tree), tree) == []
+
+
+def breaking(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `./tulle breaking` runs."""
+    command = [sys.executable, "-m", "codegen.breaking", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_the_verb_tells_people_and_programs(tree: Path) -> None:
+    """It succeeds when nothing is broken; else it fails and names what, where, whom and what instead."""
+    done = breaking(tree)
+    assert (done.returncode, done.stdout) == (0, "nothing is broken since 0.4.0\n")
+    shorten_a_deadline(tree)
+    done = breaking(tree, "--json")
+    (told,) = json.loads(done.stdout)["breaks"]
+    assert (done.returncode, told["name"]) == (1, BROKEN)
+    place, _, line = told["where"].partition(":")
+    assert "rpc GetProfile(" in (tree / place).read_text().splitlines()[int(line) - 1]
+    assert told["whom"]
+    assert told["instead"]
+
+
+def test_the_verb_fails_without_a_baseline_and_on_idle_exceptions(tree: Path) -> None:
+    """Neither a missing release nor an exception that allows nothing passes."""
+    exceptions = tree / baseline.FOLDER / "exceptions.toml"
+    exceptions.write_text('["deadline tulle.a"]\nreason = "It was needed once."\n')
+    done = breaking(tree)
+    assert done.returncode == 1
+    assert "allows nothing; delete it" in done.stderr
+    (tree / baseline.FOLDER / "contract.binpb").unlink()
+    done = breaking(tree, "--json")
+    assert done.returncode == 1
+    assert "contract.binpb is missing" in done.stderr
 
 
 def test_what_is_stale_is_not_released(tree: Path) -> None:
