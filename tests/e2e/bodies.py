@@ -12,28 +12,14 @@ from typing import Any
 
 import protovalidate
 from google.protobuf import json_format, message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
-from codegen import examples
 from codegen.fields import is_map
-from codegen.project import Project
-from gateway.fields import SCALARS, json_name, variables
-from mesh.contract import HttpRule, Method
+from gateway.fields import json_name
 from mesh.hops import MAX_REQUEST
+from tests.e2e.routes import Json, Requests, is_leaf
 
-Json = dict[str, Any]
 JSON = {"content-type": "application/json"}
-
-
-@dataclass(frozen=True)
-class Route:
-    """One path of one method."""
-
-    method: Method
-    rule: HttpRule
-
-    def __str__(self) -> str:
-        return f"{self.rule.verb} {self.rule.path}"
 
 
 @dataclass(frozen=True)
@@ -49,83 +35,6 @@ class Attempt:
     path: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=lambda: JSON)
     verb: str = ""
-
-
-class Requests:
-    """Good requests of a route, from the examples in the contract's comments."""
-
-    def __init__(self, project: Project, route: Route) -> None:
-        self.route, self._project = route, project
-        self.message: Descriptor = project.contract.pool.FindMessageTypeByName(route.method.input)
-        self.whole: Json = examples.of_message(project, self.message, request=True)
-
-    @property
-    def bound(self) -> frozenset[str]:
-        return variables(self.route.rule.path)
-
-    @property
-    def path(self) -> dict[str, str]:
-        """The path's variables."""
-        return {name: self.whole[self.json_name(name)] for name in self.bound}
-
-    @property
-    def body(self) -> Json | None:
-        """The body; None for a route without one."""
-        rule = self.route.rule
-        if rule.body in ("", "*"):
-            free = {json_name(f): self.whole[json_name(f)] for f in self.body_fields if json_name(f) in self.whole}
-            return free if rule.body else None
-        found: Json = self.whole[self.json_name(rule.body)]
-        return found
-
-    @property
-    def body_fields(self) -> list[FieldDescriptor]:
-        """The fields of the body itself."""
-        if self.route.rule.body == "*":
-            return [f for f in self.message.fields if f.name not in self.bound]
-        return list(self._resource.fields) if self.route.rule.body else []
-
-    @property
-    def _resource(self) -> Descriptor:
-        resource: Descriptor = self.message.fields_by_name[self.route.rule.body].message_type
-        return resource
-
-    @property
-    def prefix(self) -> str:
-        """What a service puts before the name of a field of the body."""
-        return "" if self.route.rule.body == "*" else f"{self.route.rule.body}."
-
-    @property
-    def query_fields(self) -> list[FieldDescriptor]:
-        """The leaves of the request itself that belong into the query."""
-        if self.route.rule.body == "*":
-            return []
-        taken = {*self.bound, self.route.rule.body, *self._elsewhere()}
-        return [f for f in self.message.fields if f.name not in taken and _is_leaf(f)]
-
-    def _elsewhere(self) -> Iterator[str]:
-        """What another path of the method binds is no query parameter of this one."""
-        for rule in self.route.method.http:
-            yield from variables(rule.path)
-
-    def json_name(self, name: str) -> str:
-        """The JSON name of a field of the request itself."""
-        return json_name(self.message.fields_by_name[name])
-
-    def with_body(self, **changes: Any) -> bytes:
-        """The body with some fields changed."""
-        return json.dumps({**self._without(changes), **changes}).encode()
-
-    def _without(self, changes: Mapping[str, Any]) -> Json:
-        """The body without the members of the same oneof as what changes."""
-        oneofs = {f.containing_oneof.name for f in self.body_fields if json_name(f) in changes and f.containing_oneof}
-        body = self.body or {}
-        rivals = {json_name(f) for f in self.body_fields if f.containing_oneof and f.containing_oneof.name in oneofs}
-        return {name: value for name, value in body.items() if name not in rivals}
-
-
-def _is_leaf(one: FieldDescriptor) -> bool:
-    return one.message_type is None or one.message_type.full_name in SCALARS
 
 
 def unknown_fields(requests: Requests) -> Iterator[Attempt]:
@@ -159,7 +68,7 @@ def _messages(fields: list[FieldDescriptor], above: tuple[str, ...]) -> Iterator
     """Where messages stand: the body itself, and each single message in it, three deep."""
     yield above
     for one in fields:
-        if not _is_leaf(one) and not one.is_repeated and len(above) < 3:
+        if not is_leaf(one) and not one.is_repeated and len(above) < 3:
             yield from _messages(list(one.message_type.fields), (*above, json_name(one)))
 
 
@@ -197,7 +106,7 @@ def wrong_values(one: FieldDescriptor) -> tuple[Any, ...]:
         return ([], "x", 5)
     if one.is_repeated:
         return ({}, "x", 5, [None])
-    if one.message_type is not None and not _is_leaf(one):
+    if one.message_type is not None and not is_leaf(one):
         return ([], "x", 5)
     if one.enum_type is not None:
         return ("NOPE", "", True, 5.5, 2**40, [], {})

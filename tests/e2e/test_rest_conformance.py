@@ -15,9 +15,10 @@ from codegen.fields import rules_of
 from codegen.project import Project
 from mesh.contract import NONE, Method, contract
 from tests.e2e import bodies
-from tests.e2e.bodies import Attempt, Requests, Route
+from tests.e2e.bodies import Attempt
 from tests.e2e.doors import Edge
 from tests.e2e.people import Person
+from tests.e2e.routes import Requests, Route
 from tests.e2e.stacks import Stack
 
 ROUTES = [Route(method, rule) for method in contract().methods for rule in method.http if "gateway" in method.callers]
