@@ -32,6 +32,8 @@ def limit(name: str, value: Value, unit: str, reason: str) -> Value:
 DAY = 86400.0
 KIB, MIB = 2**10, 2**20
 
+CANCEL_AGAIN = limit("CANCEL_AGAIN", 0.5, "s", "Between two requests to a task of ours to end.")
+
 # PostgreSQL
 STATEMENT_TIMEOUT = limit(
     "STATEMENT_TIMEOUT", 5.0, "s", "The server ends a statement; no method's deadline leaves more to one statement."

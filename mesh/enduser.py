@@ -11,6 +11,7 @@ from mesh.app import SessionCheck, TokenVerifier
 from mesh.call import Call, Proceed, current
 from mesh.contract import NONE, REQUIRED, Method
 from mesh.model import Unauthenticated
+from mesh.tasks import ended
 
 
 class EndUser:
@@ -53,7 +54,7 @@ class EndUser:
                     await self._check_again(call)
                 return stream.result()
             finally:
-                await _stopped(stream)
+                await ended(stream)
 
         return step
 
@@ -67,13 +68,6 @@ class EndUser:
 async def _done(stream: asyncio.Future[bytes], within: float) -> bool:
     await asyncio.wait([stream], timeout=max(0.0, within))
     return stream.done()
-
-
-async def _stopped(stream: asyncio.Future[bytes]) -> None:
-    """Nothing of a stream goes on after its step."""
-    if not stream.done():
-        stream.cancel()
-        await asyncio.wait([stream])
 
 
 def _without_token(proceed: Proceed) -> Callable[[bytes, Call], Awaitable[bytes]]:

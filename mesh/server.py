@@ -25,6 +25,7 @@ from mesh.identity import SidecarIdentity
 from mesh.pipeline import Pipeline
 from mesh.reflection import ReflectionServicer
 from mesh.registry import collect
+from mesh.tasks import ended
 from mesh.telemetry import Telemetry
 from mesh.transports import grpcaio
 from mesh.workers import kept_alive
@@ -110,9 +111,7 @@ async def _background(*workers: Worker) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
 
 
 def _signals() -> asyncio.Event:

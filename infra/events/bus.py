@@ -19,6 +19,7 @@ from infra.events import streams
 from infra.settings import ServiceSettings
 from mesh import model
 from mesh.contract import Contract
+from mesh.tasks import ended
 
 log = structlog.get_logger(__name__)
 Work = Callable[[Client], Awaitable[None]]
@@ -119,20 +120,11 @@ class Bus:
             if task.done():
                 await task
         finally:
-            await asyncio.gather(_end(task), _end(lost))
+            await ended(task, lost)
 
     async def _lost(self, client: Client) -> None:
         async with self._changed:
             await self._changed.wait_for(lambda: self._client is not client)
-
-
-async def _end(task: asyncio.Future[None]) -> None:
-    """Cancel a task until it is done: in Python 3.11 asyncio.wait_for, which nats-py uses, can lose a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=1)
-    if not task.cancelled():
-        task.exception()
 
 
 async def connect(url: str, user: str, password: str, **callbacks: Any) -> Client:
@@ -168,10 +160,7 @@ async def open_bus(settings: ServiceSettings) -> AsyncIterator[Bus]:
     try:
         yield bus
     finally:
-        # Once is not enough: a client that is just connecting may swallow a cancellation.
-        while not keeper.done():
-            keeper.cancel()
-            await asyncio.wait({keeper}, timeout=0.1)
+        await ended(keeper)
 
 
 async def provision(url: str, password: str, contract: Contract) -> None:

@@ -25,6 +25,7 @@ from infra.events.received import Subscriptions, Unreadable, decode, previous
 from infra.events.statements import inbox as sql
 from infra.postgres import Database
 from mesh.contract import Contract, contract
+from mesh.tasks import together
 
 log = structlog.get_logger(__name__)
 
@@ -46,19 +47,16 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume and retry until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._bus.while_connected(self._consume))
-            for _ in range(limits.PARKED_LANES):
-                tasks.create_task(self.parking.run())
+        retries = (self.parking.run() for _ in range(limits.PARKED_LANES))
+        await together(self._bus.while_connected(self._consume), *retries)
 
     async def _consume(self, client: Client) -> None:
         lanes = [asyncio.Queue[Msg](limits.PULL_BATCH) for _ in range(limits.CONSUMER_LANES)]
-        async with asyncio.TaskGroup() as tasks:
-            for lane in lanes:
-                tasks.create_task(self._work(lane))
-            for event in self._handlers.events:
-                messages = pull(client, streams.stream(event.domain), streams.durable(event, self._workload))
-                tasks.create_task(_deal(messages, lanes))
+        arriving = (
+            pull(client, streams.stream(event.domain), streams.durable(event, self._workload))
+            for event in self._handlers.events
+        )
+        await together(*map(self._work, lanes), *(_deal(messages, lanes) for messages in arriving))
 
     async def _work(self, lane: asyncio.Queue[Msg]) -> None:
         while True:

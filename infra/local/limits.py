@@ -11,7 +11,6 @@ STACK_WITHIN = limit(
 )
 START_TRIES = limit("START_TRIES", 3, "starts", "Of a process while the stack starts: then it is no accident.")
 STOP_WITHIN = limit("STOP_WITHIN", 15.0, "s", "Between asking a process to stop and ending it: longer than DRAIN.")
-CANCEL_AGAIN = limit("CANCEL_AGAIN", 0.5, "s", "Between two requests to a task of ours to end.")
 DOWN_WITHIN = limit("DOWN_WITHIN", 60.0, "s", "For all of them: one STOP_WITHIN for each level of the topology.")
 LEFT_WITHIN = limit("LEFT_WITHIN", 10.0, "s", "For what a killed stack has left; by then it has been told already.")
 BUILD_TOLD = limit("BUILD_TOLD", 10.0, "s", "Between two words about a build of Go programs, which takes minutes.")

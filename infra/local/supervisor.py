@@ -20,7 +20,6 @@ from infra.local.layout import Layout, Unusable, write_private
 from infra.local.limits import (
     BACK_OFF,
     BACK_OFF_LONGEST,
-    CANCEL_AGAIN,
     LOOK_EVERY,
     STACK_CARE,
     START_TRIES,
@@ -29,6 +28,7 @@ from infra.local.limits import (
 )
 from infra.local.unit import Unit
 from infra.local.units import certify
+from mesh.tasks import ended
 
 WAITING, PREPARING, STARTING, READY = "waiting", "preparing", "starting", "ready"
 RESTARTING, FAILED, STOPPED = "restarting", "failed", "stopped"
@@ -145,10 +145,8 @@ class Supervisor:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _finish(self, running: Running) -> None:
-        while running.task is not None and not running.task.done():
-            # More than once: clients of boxes have been seen to lose a cancellation.
-            running.task.cancel()
-            await asyncio.wait({running.task}, timeout=CANCEL_AGAIN)
+        if running.task is not None:
+            await ended(running.task)
         if running.process is not None:
             await process.end(running.unit, running.process)
         self._set(running, STOPPED)

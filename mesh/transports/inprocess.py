@@ -12,6 +12,7 @@ from mesh.contract import Contract, contract
 from mesh.model import EMPTY
 from mesh.pipeline import Pipeline
 from mesh.registry import collect
+from mesh.tasks import ended
 from mesh.telemetry import Telemetry
 
 
@@ -64,7 +65,7 @@ class InProcess:
                     yield response_deserializer(reply)
                 await stream
             finally:
-                await _stopped(stream)
+                await ended(stream)
 
         return call
 
@@ -80,9 +81,3 @@ async def _next(replies: asyncio.Queue[bytes], stream: asyncio.Future[bytes]) ->
         return getting.result() if getting.done() else None if replies.empty() else replies.get_nowait()
     finally:
         getting.cancel()
-
-
-async def _stopped(stream: asyncio.Future[bytes]) -> None:
-    if not stream.done():
-        stream.cancel()
-        await asyncio.wait([stream])

@@ -17,6 +17,7 @@ from tulle.auth.v1.auth_pb2_grpc import AuthServiceStub
 
 from mesh.app import App
 from mesh.call import Peer
+from mesh.tasks import ended
 from mesh.transports.inprocess import InProcess
 from services.auth import throttle
 from services.auth.main import Settings, build
@@ -63,9 +64,7 @@ async def working(app: App) -> AsyncIterator[Any]:
         channel: Any = InProcess(app, Peer("gateway"))
         yield AuthServiceStub(channel)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
 
 
 @pytest.fixture
