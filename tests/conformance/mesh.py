@@ -65,8 +65,9 @@ def test_contract() -> Contract:
     return contract.load(protos(), (*rows, OURS), ("tulle.", "grpc.testing"))
 
 
+@functools.cache
 def register() -> None:
-    """Make the messages of these tests known to protobuf."""
+    """Make the messages of these tests known to protobuf, once in a process."""
     assert NEEDED
     for file in descriptor_pb2.FileDescriptorSet.FromString(protos()).file:
         if (PROTOS / file.name).exists():
