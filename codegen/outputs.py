@@ -12,6 +12,7 @@ from codegen import asyncapi, matrix, openapi, pages, reference
 from codegen.project import Project
 from gateway import routes
 from gateway.config import gateway
+from infra.deploy.istio import files
 from mesh import envoy
 from mesh.envoy import Addresses
 from mesh.sidecar import sidecar
@@ -38,6 +39,10 @@ def _sidecar(workload: str) -> Output:
     return Output(path, lambda project: envoy.dump(sidecar(workload, project.contract, Addresses())))
 
 
+def _cluster(name: str) -> Output:
+    return Output(f"infra/deploy/istio/{name}.yaml", lambda project: files.render(name, project.contract))
+
+
 def limits(project: Project) -> str:
     """The table of limits, filled by importing every module that puts a number into it."""
     for folder in ("gateway", "infra", "mesh", "services"):
@@ -59,4 +64,5 @@ OUTPUTS = (
     Output("gateway/envoy.yaml", lambda project: envoy.dump(gateway(project.contract, Addresses()))),
     Output("gateway/routes.yaml", lambda project: envoy.dump(routes.table(project.contract, Addresses()))),
     *map(_sidecar, (workload.name for workload in topology.WORKLOADS if workload.serves)),
+    *map(_cluster, files.FILES),
 )

@@ -54,7 +54,7 @@ def _listener(name: str, host: str, port: int, chain: Config) -> Config:
 
 def _manager(name: str, contract: Contract, addresses: Addresses) -> Config:
     table = {"rds": {"route_config_name": routes.TABLE, "config_source": _routes_file(addresses)}}
-    return envoy.manager(name, _filters(contract, addresses), table, **_edge(contract, addresses))
+    return envoy.manager(name, _filters(contract, addresses), table, **edge(contract, addresses))
 
 
 def routes_path(addresses: Addresses) -> str:
@@ -66,7 +66,7 @@ def _routes_file(addresses: Addresses) -> Config:
     return {"path_config_source": {"path": routes_path(addresses)}}
 
 
-def _edge(contract: Contract, addresses: Addresses) -> Config:
+def edge(contract: Contract, addresses: Addresses) -> Config:
     """What an edge needs beyond Envoy's defaults (Envoy's guide for edge proxies)."""
     return {
         "codec_type": "AUTO",
@@ -138,16 +138,22 @@ def _access_log(*, rest: bool) -> Config:
 
 
 def _filters(contract: Contract, addresses: Addresses) -> list[Config]:
+    return [*before(contract, addresses), tokens(addresses, AUTH), _rbac(contract), *after(addresses)]
+
+
+def before(contract: Contract, addresses: Addresses) -> list[Config]:
+    """The filters before those that look at tokens."""
     return [
         *cors.filters(addresses.cors_origins),
         _strict(contract),
         transcoder(addresses, routes.services(contract)),
         limits.idle(limits.BY_ADDRESS),
-        _tokens(addresses),
-        _rbac(contract),
-        limits.idle(limits.BY_PRINCIPAL),
-        *shared_limits.filters(addresses),
     ]
+
+
+def after(addresses: Addresses) -> list[Config]:
+    """The filters that need to know whose call it is."""
+    return [limits.idle(limits.BY_PRINCIPAL), *shared_limits.filters(addresses)]
 
 
 def _strict(contract: Contract) -> Config:
@@ -158,14 +164,15 @@ def _strict(contract: Contract) -> Config:
     )
 
 
-def _tokens(addresses: Addresses) -> Config:
+def tokens(addresses: Addresses, keys: str) -> Config:
+    """What knows a good token. `keys`: the cluster of the workload that has the keys."""
     provider = {
         "issuer": addresses.public_url,
         "audiences": [AUDIENCE],
         "clock_skew_seconds": LEEWAY,
         "require_expiration": True,
         "max_lifetime": envoy.seconds(TOKEN_LIFE + LEEWAY),
-        "remote_jwks": _keys(),
+        "remote_jwks": _keys(keys),
         # Only the header: a token in a query string ends up in logs.
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "forward": True,
@@ -181,12 +188,12 @@ def _tokens(addresses: Addresses) -> Config:
     )
 
 
-def _keys() -> Config:
+def _keys(cluster: str) -> Config:
     """Keys come from auth's sidecar, not through the edge, and the last good ones stay while it is away."""
     return {
         "http_uri": {
             "uri": f"https://{AUTH}/.well-known/jwks.json",
-            "cluster": AUTH,
+            "cluster": cluster,
             "timeout": envoy.seconds(hops.JWKS_WITHIN),
         },
         "cache_duration": envoy.seconds(hops.JWKS_CACHE),

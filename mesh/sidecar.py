@@ -102,11 +102,14 @@ def _policy(caller: str, paths: Iterable[str]) -> Config:
     return {"permissions": [{"or_rules": {"rules": rules}}], "principals": [principal]}
 
 
-def proof() -> Config:
-    """Adds the secret that only this sidecar and its service know; a header of that name that came in is replaced."""
+def proof(source: Config | None = None) -> Config:
+    """Adds the secret that only this sidecar and its service know; a header of that name that came in is replaced.
+
+    `source`: where Envoy finds the secret, if not in its own configuration (`credential`).
+    """
     generic = envoy.typed(
         "envoy.extensions.http.injected_credentials.generic.v3.Generic",
-        credential={"name": "sidecar"},
+        credential={"name": "sidecar"} | ({"sds_config": source} if source else {}),
         header=SECRET,
     )
     return envoy.http_filter(

@@ -55,7 +55,7 @@ def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
             _pod(workload),
             _entry(workload, addresses),
             _sidecar(workload, addresses),
-            _filter(workload, contract, addresses),
+            relied_on(workload, contract, addresses, proof()),
         )
     ]
 
@@ -111,13 +111,13 @@ def _sidecar(workload: Workload, addresses: Addresses) -> Manifest:
     return _object("v1", "Sidecar", workload.name, spec)
 
 
-def _filter(workload: Workload, contract: Contract, addresses: Addresses) -> Manifest:
+def relied_on(workload: Workload, contract: Contract, addresses: Addresses, proof: Config) -> Manifest:
     """What our services rely on and Istio does not do by itself: the sidecar's proof, refusals in our words."""
     patches = [
         _manager("SIDECAR_INBOUND", f"{workload.name}.in"),
         _manager("SIDECAR_OUTBOUND", f"{workload.name}.out"),
         _inbound(workload, contract, addresses.ports[workload.name]),
-        _insert("INSERT_BEFORE", proof(), {"subFilter": {"name": ROUTER}}),
+        _insert("INSERT_BEFORE", proof, {"subFilter": {"name": ROUTER}}),
     ]
     patches += map(_named, workload.calls)
     if KEYS in workload.serves:

@@ -65,12 +65,13 @@ def _route(workload: str, method: Method) -> Manifest:
     return {
         "match": [{"uri": {"exact": method.path}}],
         "timeout": seconds(method.deadline + hops.OUTBOUND_MARGIN),
-        "retries": _retries(method),
+        "retries": retries(method),
         "route": [{"destination": {"host": topology.host(workload)}}],
     }
 
 
-def _retries(method: Method) -> Manifest:
+def retries(method: Method) -> Manifest:
+    """How often a call is repeated, which must be said: by itself Istio does it twice."""
     if not method.retry_safe:
         return {"attempts": 0}
     # Spent by the caller's sidecar within the budget of _destination, as by a static one.

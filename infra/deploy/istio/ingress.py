@@ -1,0 +1,193 @@
+"""The edge on a cluster: Istio's gateway, whose Envoy does what the static one does, in the same order.
+
+Who may call what is Istio's own: RequestAuthentication, AuthorizationPolicy, VirtualService. What
+Istio has no field for comes from the same functions as the static gateway, in one EnvoyFilter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gateway import config, routes
+from gateway.limits import JWT
+from infra.deploy.istio.policies import retries
+from infra.deploy.istio.workloads import contract_volume, deployment, thing
+from infra.istio.manifests import MANAGER, ROUTER
+from mesh import hops
+from mesh.contract import NONE, REQUIRED, Contract, Method
+from mesh.envoy import Addresses, Config, seconds
+from mesh.tokens import AUDIENCE
+from services import topology
+from services.topology import GATEWAY
+
+Manifest = dict[str, Any]
+EDGE = config.EDGE
+HTTPS = 8443
+"""The port of the pods; clients see 443."""
+_SELECTED = {"app": GATEWAY}
+
+
+def ingress(contract: Contract, addresses: Addresses) -> list[Manifest]:
+    """All of it."""
+    return [
+        *_pods(contract),
+        _listener(),
+        _routes(contract),
+        _believed(addresses),
+        _allowed(contract),
+        _filters(contract, addresses),
+    ]
+
+
+def _pods(contract: Contract) -> Iterator[Manifest]:
+    port = {"name": "https", "port": 443, "targetPort": HTTPS}
+    # Local: the client's address, by which it is limited, is not replaced by a node's.
+    reached = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "selector": _SELECTED, "ports": [port]}
+    yield thing("v1", "Service", GATEWAY, spec=reached)
+    volume, mount = contract_volume()
+    # Istio's injection makes the proxy of this container.
+    proxy = {"name": "istio-proxy", "image": "auto", "volumeMounts": [mount]}
+    pod = {"serviceAccountName": GATEWAY, "containers": [proxy], "volumes": [volume]}
+    made = deployment(contract.workload(GATEWAY), {"inject.istio.io/templates": "gateway"}, pod)
+    made["spec"]["template"]["metadata"]["labels"] = _SELECTED | {"sidecar.istio.io/inject": "true"}
+    yield made
+
+
+def _listener() -> Manifest:
+    server = {
+        "port": {"number": HTTPS, "name": "https", "protocol": "HTTPS"},
+        "hosts": ["*"],
+        "tls": {"mode": "SIMPLE", "credentialName": EDGE, "minProtocolVersion": "TLSV1_3"},
+    }
+    return thing("networking.istio.io/v1", "Gateway", EDGE, spec={"selector": _SELECTED, "servers": [server]})
+
+
+def _routes(contract: Contract) -> Manifest:
+    rows = [_route(method, contract) for method in routes.offered(contract)]
+    return thing(
+        "networking.istio.io/v1", "VirtualService", EDGE, spec={"hosts": ["*"], "gateways": [EDGE], "http": rows}
+    )
+
+
+def _route(method: Method, contract: Contract) -> Manifest:
+    """Each method, as what it is after the transcoder: a gRPC call. It is the edge's own margin that differs."""
+    destination = {"host": topology.host(contract.owner(method.service).name), "port": {"number": topology.PORT}}
+    row = {
+        "name": method.path,
+        "match": [{"uri": {"exact": method.path}, "headers": {"content-type": {"prefix": "application/grpc"}}}],
+        "timeout": seconds(method.deadline + hops.EDGE_MARGIN),
+        "retries": retries(method),
+        "route": [{"destination": destination}],
+    }
+    if method.end_user == NONE:
+        row["headers"] = {"request": {"remove": ["authorization"]}}
+    return row
+
+
+def _believed(addresses: Addresses) -> Manifest:
+    """Whose tokens count."""
+    rule = {
+        "issuer": addresses.public_url,
+        "audiences": [AUDIENCE],
+        "jwksUri": f"http://{topology.authority(config.AUTH)}/.well-known/jwks.json",
+        "fromHeaders": [{"name": "authorization", "prefix": "Bearer "}],
+        "forwardOriginalToken": True,
+    }
+    spec = {"selector": {"matchLabels": _SELECTED}, "jwtRules": [rule]}
+    return thing("security.istio.io/v1", "RequestAuthentication", EDGE, spec=spec)
+
+
+def _allowed(contract: Contract) -> Manifest:
+    """What the contract opens, for whom it opens it; a token that is needed must be there."""
+    groups: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+    for method in routes.offered(contract):
+        whose = (method.end_user == REQUIRED or bool(method.roles), tuple(sorted(method.roles)))
+        groups.setdefault(whose, []).append(method.path)
+    rules = [_rule(signed_in, roles, paths) for (signed_in, roles), paths in sorted(groups.items())]
+    spec = {"selector": {"matchLabels": _SELECTED}, "action": "ALLOW", "rules": rules}
+    return thing("security.istio.io/v1", "AuthorizationPolicy", EDGE, spec=spec)
+
+
+def _rule(signed_in: bool, roles: Iterable[str], paths: list[str]) -> Manifest:
+    rule: Manifest = {"to": [{"operation": {"methods": ["POST"], "paths": paths}}]}
+    if signed_in:
+        rule["from"] = [{"source": {"requestPrincipals": ["*"]}}]
+    if roles:
+        rule["when"] = [{"key": "request.auth.claims[roles]", "values": list(roles)}]
+    return rule
+
+
+def _filters(contract: Contract, addresses: Addresses) -> Manifest:
+    """In an order that is policy: strict, transcoded, limited by address; tokens and roles; limited by caller."""
+    keys = f"outbound|{topology.PORT}||{topology.host(config.AUTH)}"
+    patches = [
+        _cluster(),
+        _manager(config.edge(contract, addresses)),
+        *(_insert("INSERT_FIRST", one) for one in reversed(config.before(contract, addresses))),
+        _insert("REPLACE", config.tokens(addresses, keys), JWT),
+        *(_insert("INSERT_BEFORE", one, ROUTER) for one in config.after(addresses)),
+        *_route_patches(contract, addresses),
+    ]
+    spec = {"workloadSelector": {"labels": _SELECTED}, "priority": 10, "configPatches": patches}
+    made = thing("networking.istio.io/v1alpha3", "EnvoyFilter", EDGE, spec=spec)
+    # The warning that each EnvoyFilter gets: it knows Envoy.
+    made["metadata"]["annotations"] = {"galley.istio.io/analyze-suppress": "IST0133"}
+    return made
+
+
+def _cluster() -> Manifest:
+    """The collector of the edge's spans, which has no address (gateway/config.py)."""
+    value = {"name": config.TRACES, "type": "STATIC", "load_assignment": {"cluster_name": config.TRACES}}
+    return {
+        "applyTo": "CLUSTER",
+        "match": {"context": "GATEWAY"},
+        "patch": {"operation": "ADD", "value": value},
+    }
+
+
+def _manager(edge: Config) -> Manifest:
+    value = {"name": MANAGER, "typed_config": _MANAGER | {"max_request_headers_kb": hops.HEADERS_KIB} | edge}
+    filters = {"filterChain": {"filter": {"name": MANAGER}}}
+    return {
+        "applyTo": "NETWORK_FILTER",
+        "match": {"context": "GATEWAY", "listener": filters},
+        "patch": {"operation": "MERGE", "value": value},
+    }
+
+
+_MANAGER: Config = {
+    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+}
+
+
+def _insert(operation: str, value: Config, beside: str = "") -> Manifest:
+    manager: Config = {"name": MANAGER} | ({"subFilter": {"name": beside}} if beside else {})
+    return {
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": manager}}},
+        "patch": {"operation": operation, "value": value},
+    }
+
+
+def _route_patches(contract: Contract, addresses: Addresses) -> Iterator[Manifest]:
+    """What the static route table says and a VirtualService cannot: limits, whether a token is looked at, caching."""
+    (host,) = routes.table(contract, addresses)["resources"]
+    (rows,) = host["virtual_hosts"]
+    *methods, rest = rows["routes"]
+    whole = {key: host[key] for key in _FOR_ALL} | {"routes": [rest]}
+    yield _patch("VIRTUAL_HOST", {}, whole | {"typed_per_filter_config": rows["typed_per_filter_config"]})
+    for row in methods:
+        yield _patch("HTTP_ROUTE", {"vhost": {"route": {"name": row["name"]}}}, {key: row[key] for key in _FOR_ONE})
+
+
+_FOR_ALL = ("request_headers_to_add", "request_headers_to_remove", "response_headers_to_add")
+_FOR_ONE = ("response_headers_to_add", "typed_per_filter_config")
+
+
+def _patch(what: str, where: Config, value: Config) -> Manifest:
+    return {
+        "applyTo": what,
+        "match": {"context": "GATEWAY", "routeConfiguration": {"portNumber": HTTPS, **where}},
+        "patch": {"operation": "MERGE", "value": value},
+    }

@@ -1,0 +1,42 @@
+"""The committed files for a cluster, as a real API server and Istio's own linter see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.deploy.istio.files import FILES
+from infra.istio import control
+from infra.istio.control import Place
+from services import topology
+from tests.e2e.stacks import Stack
+from tests.e2e.test_stack import settings_of, tulle
+
+FOLDER = Path(__file__).parent.parent.parent / "infra" / "deploy" / "istio"
+OBJECTS = [f"{FOLDER}/{name}.yaml" for name in FILES if name != "mesh"]
+
+
+@pytest.mark.parametrize("file", OBJECTS, ids=lambda file: Path(file).stem)
+async def test_the_server_would_take_it(place: Place, file: str) -> None:
+    """Each object passes the API server's own validation, without a field that it does not know."""
+    options = ("--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
+    said = await control.kubectl(place, "apply", *options, "-f", file)
+    assert said.count("(server dry run)") == len(list(yaml.safe_load_all(Path(file).read_text())))
+
+
+async def test_a_misspelt_field_is_refused(place: Place) -> None:
+    """The dry run does look: one letter more in an otherwise good file is refused by name."""
+    spoilt = (FOLDER / "ingress.yaml").read_text().replace("jwksUri:", "jwksUrii:")
+    with pytest.raises(control.Refused, match="jwksUrii"):
+        await control.kubectl(
+            place, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", given=spoilt
+        )
+
+
+def test_istioctl_finds_nothing_to_complain_about(stack: Stack) -> None:
+    """`istioctl analyze` of the files by themselves is clean, down to its remarks."""
+    options = ("--use-kube=false", "--failure-threshold", "Info", "-n", topology.NAMESPACE)
+    done = tulle(settings_of(stack), "istioctl", "analyze", *options, *OBJECTS)
+    assert (done.returncode, "No validation issues found" in done.stdout + done.stderr) == (0, True), done.stdout
