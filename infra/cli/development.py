@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -18,6 +20,10 @@ ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 OPTIONAL = ("conformance", "engines", "istio")
 """Folders of tests/ that need an engine which the locks do not bring; `--all` or their names run them."""
+STACKS = ("conformance", "e2e", "istio")
+"""Folders whose tests wait for stacks more than they compute: they run beside all others."""
+NO_TESTS = 5
+"""What pytest ends with when it has found nothing to run."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 CHECKS = {
     "format": ("ruff", "format", "--check", "--quiet", "."),
@@ -36,9 +42,30 @@ def test(
 ) -> None:
     """Run the tests. Whatever else is given goes to pytest: folders of tests/ by name, paths, -k, -x …"""
     named = [f"tests/{one}" if (ROOT / "tests" / one).is_dir() else one for one in context.args]
-    asked = everything or any(f"tests/{name}" in one for name in OPTIONAL for one in named)
-    skipped = [] if asked else [f"--ignore=tests/{name}" for name in OPTIONAL]
-    sys.exit(_run("python", "-m", "pytest", *skipped, *named))
+    if any((ROOT / one.partition("::")[0]).exists() for one in named):
+        sys.exit(_run("python", "-m", "pytest", *named))
+    folders = sorted(path.name for path in (ROOT / "tests").iterdir() if any(path.glob("**/test_*.py")))
+    chosen = [name for name in folders if everything or name not in OPTIONAL]
+    sys.exit(asyncio.run(_both([n for n in chosen if n in STACKS], [n for n in chosen if n not in STACKS], named)))
+
+
+async def _both(stacks: Sequence[str], others: Sequence[str], options: Sequence[str]) -> int:
+    """Two runs of pytest at once, each with boxes of its own; what the second says is printed after the first."""
+    with tempfile.TemporaryFile() as said:
+        runs = (_half("others", others, options, said), _half("stacks", stacks, options, None))
+        codes = await asyncio.gather(*runs)
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+    found = [code for code in codes if code != NO_TESTS]
+    return max(found, default=NO_TESTS)
+
+
+async def _half(name: str, folders: Sequence[str], options: Sequence[str], said: IO[bytes] | None) -> int:
+    paths = [f"tests/{folder}" for folder in folders]
+    # What failed last is remembered by each for itself.
+    command = (str(BIN / "python"), "-m", "pytest", "-o", f"cache_dir=.pytest_cache/{name}", *options, *paths)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=development_environment(), stdout=said)
+    return await process.wait()
 
 
 @app.command()
