@@ -65,7 +65,7 @@ printf 'Installing %s packages from %s\n' "$(grep -c '^[a-z].*==' "$root/$lock")
     UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-$index}}}
     if [ -n "$UV_DEFAULT_INDEX" ]; then export UV_DEFAULT_INDEX; else unset UV_DEFAULT_INDEX; fi
     "$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes -r "$root/$lock"
-} >"$log" 2>&1 || fail "The packages could not be installed: $(grep -v '^ *$' "$log" | tail -n 1) (all of it: $log)"
+} >"$log" 2>&1 || fail "The packages could not be installed: $({ grep -iE '^ *(error|×)' "$log" || grep -v '^ *$' "$log" | tail -n 1; } | head -n 1) (all of it: $log)"
 
 # So that every Python of this environment finds the project and its generated stubs.
 for site in "$venv"/lib/python3.*/site-packages; do

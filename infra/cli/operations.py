@@ -44,7 +44,10 @@ def totp(secret: Annotated[str, typer.Argument(help="From EnrollTotp.")]) -> Non
     """Show the code of the moment, as the device of a second factor would."""
     import pyotp
 
-    print(pyotp.TOTP(secret).now())
+    try:
+        print(pyotp.TOTP(secret).now())
+    except ValueError as error:
+        raise Unusable(f"This is no secret of EnrollTotp, which is in base 32: {error}.") from error
 
 
 def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
@@ -57,7 +60,7 @@ def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
 
 
 def _caught(folder: Path, to: str | None) -> list[dict[str, Any]]:
-    return [one for one in map(_read, sorted(folder.glob("*.eml"))) if to is None or to in one["to"]]
+    return [one for one in map(_read, sorted(folder.glob("*.eml"))) if to is None or to.lower() == one["to"].lower()]
 
 
 def _print_mails(caught: list[dict[str, Any]]) -> None:

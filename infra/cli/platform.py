@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ from infra.istio import tools
 from infra.local import control, limiter
 from infra.local import stack as local
 from infra.local.layout import Layout, Unusable
-from infra.local.limits import STACK_WITHIN
+from infra.local.limits import DOWN_WITHIN, STACK_WITHIN
 from infra.local.logs import Log, merged
 from infra.local.logs import follow as following
 from infra.local.supervisor import READY, Supervisor
@@ -85,16 +86,27 @@ def _up_behind(layout: Layout) -> None:
             start_new_session=True,
             env=inherited_environment() | own_settings(),
         )
+    try:
+        _await_ready(layout, process, log)
+    except BaseException:
+        # Given up, by us or with Ctrl-C: nothing of it goes on behind.
+        process.terminate()
+        process.wait(DOWN_WITHIN)
+        raise
+    _welcome(layout)
+
+
+def _await_ready(layout: Layout, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Show how the start goes until all is ready. Raises: Unusable if it does not come to that."""
     until = time.monotonic() + STACK_WITHIN
     with Progress() as progress:
         while not (told := _told(layout, process.pid)).get("startup_seconds"):
             if process.poll() is not None:
                 raise Unusable(log.read_text().strip() or f"The stack ended at once; see {log}.")
             if time.monotonic() > until:
-                raise Unusable(f"The stack is not ready after {STACK_WITHIN:g} s; see ./tulle status and ./tulle logs.")
+                raise Unusable(f"The stack is not ready after {STACK_WITHIN:g} s, so it was stopped; see ./tulle logs.")
             progress.show(told.get("processes", []))
             time.sleep(0.1)
-    _welcome(layout)
 
 
 def _told(layout: Layout, pid: int) -> Mapping[str, Any]:
@@ -221,7 +233,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 def logs(
     name: Annotated[str | None, typer.Argument(help="A name from ./tulle status; all without one.")] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Wait for more.")] = False,
-    lines: Annotated[int, typer.Option("-n", help="Lines of each log to begin with.")] = 50,
+    lines: Annotated[int, typer.Option("-n", min=0, help="Lines of each log to begin with.")] = 50,
 ) -> None:
     """Print what the processes have logged, in the order in which it happened."""
     files = sorted(stack().folder("logs").glob("*.log"))

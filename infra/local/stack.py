@@ -108,7 +108,10 @@ def reset(stack: Layout) -> None:
     """Forget everything: data, certificates, secrets, logs. Raises: Unusable while the stack runs."""
     with control.lock(stack):
         control.clear_leftovers(stack)
-        shutil.rmtree(stack.data, ignore_errors=True)
+        try:
+            shutil.rmtree(stack.data)
+        except OSError as error:
+            raise Unusable(f"Not all of {stack.data} could be deleted: {error}; look at it and try again.") from error
         _forget_sockets(stack)
 
 

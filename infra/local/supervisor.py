@@ -60,6 +60,7 @@ class Running:
     status: Status
     log: Path
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: Process | None = None
     task: asyncio.Task[None] | None = None
 
@@ -124,11 +125,13 @@ class Supervisor:
         Raises: KeyError; Unusable, TimeoutError if it does not come back.
         """
         running = self._running[name]
-        await self._finish(running)
-        if not self._stopping:
-            running.task = asyncio.create_task(self._keep(running), name=name)
-            async with asyncio.timeout(START_WITHIN):
-                await self._until(lambda running: running.ready.is_set(), running)
+        # One after the other: of two tasks for one unit only the last would be known, and ended.
+        async with running.restarting:
+            await self._finish(running)
+            if not self._stopping:
+                running.task = asyncio.create_task(self._keep(running), name=name)
+                async with asyncio.timeout(START_WITHIN):
+                    await self._until(lambda running: running.ready.is_set(), running)
 
     async def stop(self) -> None:
         """Stop everything, dependents before what they depend on."""

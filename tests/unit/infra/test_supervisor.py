@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from infra.local import control, limits, supervisor
@@ -86,3 +87,17 @@ def test_pauses_grow_until_a_life_was_steady() -> None:
     assert pauses == sorted(pauses)
     assert pauses[-1] == pauses[-2] == limits.BACK_OFF_LONGEST
     assert next_pause(pauses[-1], limits.STEADY + 1) == pauses[0] == limits.BACK_OFF
+
+
+async def test_two_restarts_at_once_leave_one_process(place: Layout) -> None:
+    """However many ask for it at once, a unit has one process afterwards, and stopping ends it."""
+    stack = Supervisor(place, (sleeping("one"),), time.time())
+    await stack.start()
+    first = stack.statuses[0].pid
+    try:
+        await asyncio.gather(*(stack.restart("one") for _ in range(3)))
+        asleep = [child.pid for child in psutil.Process().children() if child.name() == "sleep"]
+        assert asleep == [stack.statuses[0].pid]
+        assert stack.statuses[0].pid != first
+    finally:
+        await stack.stop()
