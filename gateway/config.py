@@ -35,8 +35,13 @@ def gateway(contract: Contract, addresses: Addresses) -> Config:
     callees = contract.workload(GATEWAY).calls
     clusters = [upstreams.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
     clusters += shared_limits.clusters(addresses)
-    clusters.append({"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}})
+    clusters.append(collector())
     return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, hops.EDGE_HEAP, hops.EDGE_CONNECTIONS)
+
+
+def collector() -> Config:
+    """Where the gateway's own spans go."""
+    return {"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}}
 
 
 def _tls(addresses: Addresses) -> Config:

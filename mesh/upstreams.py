@@ -80,12 +80,16 @@ def _outliers() -> Config:
     }
 
 
+RETRY_ON = "connect-failure,refused-stream,reset,unavailable"
+"""Failures after which a call that is safe to repeat is repeated."""
+
+
 def retry(method: Method) -> Config:
     """The retry policy of a route: nothing unless the contract says that repeating is safe."""
     if not method.retry_safe:
         return {}
     policy = {
-        "retry_on": "connect-failure,refused-stream,reset,unavailable",
+        "retry_on": RETRY_ON,
         "num_retries": hops.RETRIES,
         "retry_back_off": {
             "base_interval": envoy.seconds(hops.RETRY_PAUSE),

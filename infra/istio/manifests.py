@@ -1,7 +1,7 @@
-"""What istiod is told about the stack on one machine: where workloads are, and what their Envoys add for our services.
+"""What istiod is told about the stack on one machine: where workloads are.
 
-Who may call whom and how calls are routed is not here: those objects are a real cluster's own
-(infra/deploy/istio/policies.py).
+Who may call whom, how calls are routed and what sidecars do beyond that is not here: those objects are a
+real cluster's own (infra/deploy/istio).
 """
 
 from __future__ import annotations
@@ -9,40 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mesh import envoy, refusals
+from infra.deploy.istio import sidecars
+from infra.deploy.istio.objects import Manifest, thing
 from mesh.contract import Contract
-from mesh.envoy import Addresses, Config
-from mesh.sidecar import DOMAIN, KEYS, inbound_routes, proof, transcoder
+from mesh.envoy import Addresses
+from mesh.sidecar import proof
 from services import topology
 from services.topology import Workload
 
-Manifest = dict[str, Any]
-MANAGER, ROUTER = "envoy.filters.network.http_connection_manager", "envoy.filters.http.router"
-
 
 def mesh() -> Mapping[str, Any]:
-    """The mesh configuration."""
-    return {
-        "trustDomain": topology.TRUST_DOMAIN,
-        "rootNamespace": "istio-system",
-        "enablePrometheusMerge": False,
-        "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
-        # Traces are the services' own: what an Envoy adds would be spans of nobody.
-        "enableTracing": False,
-        "meshMTLS": {"minProtocolVersion": "TLSV1_3"},
-        # Nothing is repeated unless a route says so.
-        "defaultHttpRetryPolicy": {"attempts": 0},
-        "defaultConfig": {
-            "interceptionMode": "NONE",
-            "proxyHeaders": {
-                # The identity that a caller claims is replaced, not appended to.
-                "forwardedClientCert": "SANITIZE_SET",
-                "setCurrentClientCertDetails": {"uri": True, "subject": False, "dns": False},
-                "requestId": {"disabled": True},
-                "attemptCount": {"disabled": True},
-            },
-        },
-    }
+    """The mesh configuration, where nothing is captured."""
+    shared = sidecars.mesh()
+    own = {"rootNamespace": "istio-system", "defaultConfig": {**shared["defaultConfig"], "interceptionMode": "NONE"}}
+    return {**shared, **own}
 
 
 def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
@@ -55,14 +35,9 @@ def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
             _pod(workload),
             _entry(workload, addresses),
             _sidecar(workload, addresses),
-            relied_on(workload, contract, addresses, proof()),
+            sidecars.relied_on(workload, contract, addresses, proof()),
         )
     ]
-
-
-def _object(api: str, kind: str, name: str, spec: Mapping[str, Any]) -> Manifest:
-    metadata = {"name": name, "namespace": topology.NAMESPACE, "labels": {"app.kubernetes.io/part-of": "tulle"}}
-    return {"apiVersion": f"networking.istio.io/{api}", "kind": kind, "metadata": metadata, "spec": dict(spec)}
 
 
 def _pod(workload: Workload) -> Manifest:
@@ -88,90 +63,10 @@ def _entry(workload: Workload, addresses: Addresses) -> Manifest:
         "subjectAltNames": [topology.spiffe_id(workload.name)],
         "endpoints": [endpoint],
     }
-    return _object("v1", "ServiceEntry", workload.name, spec)
+    return thing("networking.istio.io/v1", "ServiceEntry", workload.name, spec=spec)
 
 
 def _sidecar(workload: Workload, addresses: Addresses) -> Manifest:
-    """Where its Envoy listens, since nothing is captured here: mTLS on a port, the service's own calls on a socket."""
-    inbound = {
-        "port": {"number": addresses.ports[workload.name], "name": "grpc", "protocol": "GRPC"},
-        "bind": addresses.host,
-        "captureMode": "NONE",
-        "defaultEndpoint": f"unix://{addresses.socket(workload.name)}",
-    }
-    outbound: Manifest = {"hosts": ["~/*"]}
-    if workload.calls:
-        outbound = {
-            "port": {"number": 0, "name": "grpc-out", "protocol": "GRPC"},
-            "bind": f"unix://{addresses.out_socket(workload.name)}",
-            "captureMode": "NONE",
-            "hosts": [f"./{topology.host(callee)}" for callee in workload.calls],
-        }
-    spec = {**_selected(workload), "ingress": [inbound], "egress": [outbound]}
-    return _object("v1", "Sidecar", workload.name, spec)
-
-
-def relied_on(workload: Workload, contract: Contract, addresses: Addresses, proof: Config) -> Manifest:
-    """What our services rely on and Istio does not do by itself: the sidecar's proof, refusals in our words."""
-    patches = [
-        _manager("SIDECAR_INBOUND", f"{workload.name}.in"),
-        _manager("SIDECAR_OUTBOUND", f"{workload.name}.out"),
-        _inbound(workload, contract, addresses.ports[workload.name]),
-        _insert("INSERT_BEFORE", proof, {"subFilter": {"name": ROUTER}}),
-    ]
-    patches += map(_named, workload.calls)
-    if KEYS in workload.serves:
-        patches.append(_insert("INSERT_FIRST", transcoder(addresses, (KEYS,)), {}))
-    # After whatever has none: relative places are then there.
-    spec = {**_selected(workload), "priority": 10, "configPatches": patches}
-    made = _object("v1alpha3", "EnvoyFilter", workload.name, spec)
-    # The warning that each EnvoyFilter gets: it knows Envoy. So do we, and tests watch every upgrade.
-    made["metadata"]["annotations"] = {"galley.istio.io/analyze-suppress": "IST0133"}
-    return made
-
-
-def _selected(workload: Workload) -> Manifest:
-    return {"workloadSelector": {"labels": {"app": workload.name}}}
-
-
-def _manager(context: str, name: str) -> Manifest:
-    """The connection manager's limits and words: those of a static sidecar."""
-    whole = envoy.mesh_manager(name, [], {}, local_reply_config={"mappers": refusals.inside(DOMAIN)})
-    kept = {key: value for key, value in whole["typed_config"].items() if key not in _ISTIO_S_OWN}
-    return {
-        "applyTo": "NETWORK_FILTER",
-        "match": {"context": context, "listener": {"filterChain": {"filter": {"name": MANAGER}}}},
-        "patch": {"operation": "MERGE", "value": {"name": MANAGER, "typed_config": kept}},
-    }
-
-
-_ISTIO_S_OWN = frozenset({"stat_prefix", "http_filters", "route_config"})
-
-
-def _inbound(workload: Workload, contract: Contract, port: int) -> Manifest:
-    """Each method with its time, where istiod has one route for all; only the gateway's word on an address is kept."""
-    name = f"inbound|http|{port}"
-    routes = inbound_routes(workload.name, contract, f"inbound|{port}||")
-    return {
-        "applyTo": "VIRTUAL_HOST",
-        "match": {"context": "SIDECAR_INBOUND", "routeConfiguration": {"vhost": {"name": name}}},
-        "patch": {"operation": "REPLACE", "value": {"name": name, "domains": ["*"], "routes": routes}},
-    }
-
-
-def _named(callee: str) -> Manifest:
-    """For listeners on sockets istiod names hosts with their ports, and has Envoy overlook ports: none would match."""
-    return {
-        "applyTo": "VIRTUAL_HOST",
-        "match": {"context": "SIDECAR_OUTBOUND", "routeConfiguration": {"vhost": {"name": topology.authority(callee)}}},
-        "patch": {"operation": "MERGE", "value": {"domains": [topology.host(callee)]}},
-    }
-
-
-def _insert(operation: str, value: Config, where: Mapping[str, Any]) -> Manifest:
-    manager = {"name": MANAGER, **where}
-    return {
-        "applyTo": "HTTP_FILTER",
-        "match": {"context": "SIDECAR_INBOUND", "listener": {"filterChain": {"filter": manager}}},
-        "patch": {"operation": operation, "value": value},
-    }
+    """Where its Envoy listens: mTLS on a port of loopback."""
+    port = {"number": addresses.ports[workload.name]}
+    return sidecars.sockets(workload, addresses, {"port": port, "bind": addresses.host, "captureMode": "NONE"})

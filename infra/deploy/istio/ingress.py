@@ -7,21 +7,20 @@ Istio has no field for comes from the same functions as the static gateway, in o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from gateway import config, routes
 from gateway.limits import JWT
+from infra.deploy.istio import objects
+from infra.deploy.istio.objects import ROUTER, Manifest, envoy_filter, http_filter, manager, patch, thing
 from infra.deploy.istio.policies import retries
-from infra.deploy.istio.workloads import contract_volume, deployment, thing
-from infra.istio.manifests import MANAGER, ROUTER
-from mesh import hops
+from infra.deploy.istio.workloads import contract_volume, deployment
+from mesh import envoy, hops
 from mesh.contract import NONE, REQUIRED, Contract, Method
-from mesh.envoy import Addresses, Config, seconds
+from mesh.envoy import Addresses, seconds
 from mesh.tokens import AUDIENCE
 from services import topology
 from services.topology import GATEWAY
 
-Manifest = dict[str, Any]
 EDGE = config.EDGE
 HTTPS = 8443
 """The port of the pods; clients see 443."""
@@ -122,52 +121,21 @@ def _filters(contract: Contract, addresses: Addresses) -> Manifest:
     """In an order that is policy: strict, transcoded, limited by address; tokens and roles; limited by caller."""
     keys = f"outbound|{topology.PORT}||{topology.host(config.AUTH)}"
     patches = [
-        _cluster(),
-        _manager(config.edge(contract, addresses)),
-        *(_insert("INSERT_FIRST", one) for one in reversed(config.before(contract, addresses))),
-        _insert("REPLACE", config.tokens(addresses, keys), JWT),
-        *(_insert("INSERT_BEFORE", one, ROUTER) for one in config.after(addresses)),
+        # The collector of the edge's spans, which has no address (gateway/config.py).
+        patch(objects.EDGE, "CLUSTER", "ADD", config.collector()),
+        manager(
+            objects.EDGE,
+            envoy.typed(_MANAGER, max_request_headers_kb=hops.HEADERS_KIB, **config.edge(contract, addresses)),
+        ),
+        *(http_filter(objects.EDGE, "INSERT_FIRST", one) for one in reversed(config.before(contract, addresses))),
+        http_filter(objects.EDGE, "REPLACE", config.tokens(addresses, keys), JWT),
+        *(http_filter(objects.EDGE, "INSERT_BEFORE", one, ROUTER) for one in config.after(addresses)),
         *_route_patches(contract, addresses),
     ]
-    spec = {"workloadSelector": {"labels": _SELECTED}, "priority": 10, "configPatches": patches}
-    made = thing("networking.istio.io/v1alpha3", "EnvoyFilter", EDGE, spec=spec)
-    # The warning that each EnvoyFilter gets: it knows Envoy.
-    made["metadata"]["annotations"] = {"galley.istio.io/analyze-suppress": "IST0133"}
-    return made
+    return envoy_filter(EDGE, _SELECTED, patches)
 
 
-def _cluster() -> Manifest:
-    """The collector of the edge's spans, which has no address (gateway/config.py)."""
-    value = {"name": config.TRACES, "type": "STATIC", "load_assignment": {"cluster_name": config.TRACES}}
-    return {
-        "applyTo": "CLUSTER",
-        "match": {"context": "GATEWAY"},
-        "patch": {"operation": "ADD", "value": value},
-    }
-
-
-def _manager(edge: Config) -> Manifest:
-    value = {"name": MANAGER, "typed_config": _MANAGER | {"max_request_headers_kb": hops.HEADERS_KIB} | edge}
-    filters = {"filterChain": {"filter": {"name": MANAGER}}}
-    return {
-        "applyTo": "NETWORK_FILTER",
-        "match": {"context": "GATEWAY", "listener": filters},
-        "patch": {"operation": "MERGE", "value": value},
-    }
-
-
-_MANAGER: Config = {
-    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-}
-
-
-def _insert(operation: str, value: Config, beside: str = "") -> Manifest:
-    manager: Config = {"name": MANAGER} | ({"subFilter": {"name": beside}} if beside else {})
-    return {
-        "applyTo": "HTTP_FILTER",
-        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": manager}}},
-        "patch": {"operation": operation, "value": value},
-    }
+_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
 def _route_patches(contract: Contract, addresses: Addresses) -> Iterator[Manifest]:
@@ -176,18 +144,13 @@ def _route_patches(contract: Contract, addresses: Addresses) -> Iterator[Manifes
     (rows,) = host["virtual_hosts"]
     *methods, rest = rows["routes"]
     whole = {key: host[key] for key in _FOR_ALL} | {"routes": [rest]}
-    yield _patch("VIRTUAL_HOST", {}, whole | {"typed_per_filter_config": rows["typed_per_filter_config"]})
+    whole |= {"typed_per_filter_config": rows["typed_per_filter_config"]}
+    yield patch(objects.EDGE, "VIRTUAL_HOST", "MERGE", whole, routeConfiguration={"portNumber": HTTPS})
     for row in methods:
-        yield _patch("HTTP_ROUTE", {"vhost": {"route": {"name": row["name"]}}}, {key: row[key] for key in _FOR_ONE})
+        where = {"portNumber": HTTPS, "vhost": {"route": {"name": row["name"]}}}
+        value = {key: row[key] for key in _FOR_ONE}
+        yield patch(objects.EDGE, "HTTP_ROUTE", "MERGE", value, routeConfiguration=where)
 
 
 _FOR_ALL = ("request_headers_to_add", "request_headers_to_remove", "response_headers_to_add")
 _FOR_ONE = ("response_headers_to_add", "typed_per_filter_config")
-
-
-def _patch(what: str, where: Config, value: Config) -> Manifest:
-    return {
-        "applyTo": what,
-        "match": {"context": "GATEWAY", "routeConfiguration": {"portNumber": HTTPS, **where}},
-        "patch": {"operation": "MERGE", "value": value},
-    }

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mesh import hops
+from infra.deploy.istio.objects import Manifest, thing
+from mesh import hops, upstreams
 from mesh.contract import Contract, Method
 from mesh.envoy import seconds
 from mesh.sidecar import allowed, served
 from services import topology
-
-Manifest = dict[str, Any]
 
 
 def policies(contract: Contract) -> list[Manifest]:
@@ -26,22 +22,13 @@ def policies(contract: Contract) -> list[Manifest]:
     ]
 
 
-def _object(api: str, kind: str, name: str, spec: Mapping[str, Any]) -> Manifest:
-    return {
-        "apiVersion": f"{api}.istio.io/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": topology.NAMESPACE},
-        "spec": dict(spec),
-    }
-
-
 def _strict() -> Manifest:
-    return _object("security", "PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}})
+    return thing("security.istio.io/v1", "PeerAuthentication", "default", spec={"mtls": {"mode": "STRICT"}})
 
 
 def _nobody() -> Manifest:
     """A workload that nothing is said of may be called by nobody."""
-    return _object("security", "AuthorizationPolicy", "nobody", {})
+    return thing("security.istio.io/v1", "AuthorizationPolicy", "nobody", spec={})
 
 
 def _authorization(workload: str, contract: Contract) -> Manifest:
@@ -53,12 +40,14 @@ def _authorization(workload: str, contract: Contract) -> Manifest:
         for caller, paths in allowed(workload, contract).items()
     ]
     spec = {"selector": {"matchLabels": {"app": workload}}, "action": "ALLOW", "rules": rules}
-    return _object("security", "AuthorizationPolicy", workload, spec)
+    return thing("security.istio.io/v1", "AuthorizationPolicy", workload, spec=spec)
 
 
 def _routes(workload: str, contract: Contract) -> Manifest:
     routes = [_route(workload, method) for method in served(workload, contract)]
-    return _object("networking", "VirtualService", workload, {"hosts": [topology.host(workload)], "http": routes})
+    return thing(
+        "networking.istio.io/v1", "VirtualService", workload, spec={"hosts": [topology.host(workload)], "http": routes}
+    )
 
 
 def _route(workload: str, method: Method) -> Manifest:
@@ -77,7 +66,7 @@ def retries(method: Method) -> Manifest:
     # Spent by the caller's sidecar within the budget of _destination, as by a static one.
     return {
         "attempts": hops.RETRIES,
-        "retryOn": "connect-failure,refused-stream,reset,unavailable",
+        "retryOn": upstreams.RETRY_ON,
         "backoff": seconds(hops.RETRY_PAUSE),
         "retryIgnorePreviousHosts": True,
     }
@@ -104,4 +93,4 @@ def _destination(workload: str) -> Manifest:
         },
     }
     spec = {"host": topology.host(workload), "trafficPolicy": traffic}
-    return _object("networking", "DestinationRule", workload, spec)
+    return thing("networking.istio.io/v1", "DestinationRule", workload, spec=spec)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from infra.istio.manifests import relied_on
+from infra.deploy.istio.objects import Manifest, thing
+from infra.deploy.istio.sidecars import relied_on, sockets
 from mesh import envoy
 from mesh.contract import Contract
 from mesh.envoy import Addresses, Config
 from mesh.sidecar import KEYS, proof
 from services import topology
 from services.topology import Workload
-
-Manifest = dict[str, Any]
 
 IMAGE = "tulle"
 """Replaced by the deployment's own (kustomize: images)."""
@@ -42,12 +40,6 @@ def workloads(contract: Contract) -> list[Manifest]:
         if workload.serves:
             made += _service(workload, contract)
     return made
-
-
-def thing(api: str, kind: str, name: str, **fields: Any) -> Manifest:
-    """An object in the platform's namespace."""
-    metadata = {"name": name, "namespace": topology.NAMESPACE, "labels": {"app.kubernetes.io/part-of": "tulle"}}
-    return {"apiVersion": api, "kind": kind, "metadata": metadata, **fields}
 
 
 def account(workload: str) -> Manifest:
@@ -89,30 +81,11 @@ def _where_the_proof_is() -> Manifest:
 def _service(workload: Workload, contract: Contract) -> Iterator[Manifest]:
     port = {"name": "grpc", "port": topology.PORT, "appProtocol": "grpc"}
     yield thing("v1", "Service", workload.name, spec={"selector": {"app": workload.name}, "ports": [port]})
-    yield _sidecar(workload)
+    # Istio's proxy takes calls to the pod's port as ever.
+    yield sockets(workload, addresses(""), {"port": {"number": topology.PORT}})
     found = {"path_config_source": {"path": f"{_PROOF}/proof.yaml"}}
     yield relied_on(workload, contract, addresses(""), proof(found))
     yield deployment(workload, _annotations(workload), _pod(workload))
-
-
-def _sidecar(workload: Workload) -> Manifest:
-    """Istio's proxy takes calls to the pod's port as ever; what stands here is the two sockets."""
-    where = addresses("")
-    inbound = {
-        "port": {"number": topology.PORT, "name": "grpc", "protocol": "GRPC"},
-        "defaultEndpoint": f"unix://{where.socket(workload.name)}",
-    }
-    outbound: Manifest = {"hosts": ["~/*"]}
-    if workload.calls:
-        outbound = {
-            "port": {"number": 0, "name": "grpc-out", "protocol": "GRPC"},
-            "bind": f"unix://{where.out_socket(workload.name)}",
-            "captureMode": "NONE",
-            "hosts": [f"./{topology.host(callee)}" for callee in workload.calls],
-        }
-    selector = {"labels": {"app": workload.name}}
-    spec = {"workloadSelector": selector, "ingress": [inbound], "egress": [outbound]}
-    return thing("networking.istio.io/v1", "Sidecar", workload.name, spec=spec)
 
 
 def deployment(workload: Workload, annotations: Mapping[str, str], pod: Manifest) -> Manifest:
