@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from google.protobuf.descriptor import Descriptor
+
 from codegen.project import Project
 from mesh.contract import Contract, Method
 from services.topology import GATEWAY
@@ -53,6 +55,14 @@ class Change:
         """The methods that are in both, old and new. (Those that are gone are buf's to find.)"""
         known = {method.path: method for method in self.new.methods}
         return [(method, known[method.path]) for method in self.old.methods if method.path in known]
+
+    def message(self, name: str) -> Descriptor | None:
+        """The message of now by that name, if it is still there."""
+        try:
+            found: Descriptor = self.new.pool.FindMessageTypeByName(name)
+        except KeyError:
+            return None
+        return found
 
     def where(self, name: str) -> str:
         """`file:line` of an element, or of what contains it; nothing if that is gone too."""

@@ -21,18 +21,10 @@ def _found(change: Change, aspect: str, new: Event, what: str, whom: str, instea
 def marks(change: Change) -> Iterator[Break]:
     """A message that was an event and is none any more."""
     for name, old in change.old.events.items():
-        if name not in change.new.events and _is_there(change, name):
+        if name not in change.new.events and change.message(name) is not None:
             whom = callers(old.consumers) or "whoever replays it"
             instead = "keep it an event as long as a stream or an outbox holds one"
             yield Break(name, "event", "it is no event any more", whom, instead, change.where(name))
-
-
-def _is_there(change: Change, name: str) -> bool:
-    try:
-        change.new.pool.FindMessageTypeByName(name)
-    except KeyError:
-        return False
-    return True
 
 
 def subjects(change: Change) -> Iterator[Break]:

@@ -29,7 +29,7 @@ def requests(change: Change) -> Iterator[Break]:
 def additions(change: Change) -> Iterator[Break]:
     """What is new in a request: who does not know of it leaves it out, and must not be refused."""
     for name, senders in _sent(change.old).items():
-        new = _new(change, name)
+        new = change.message(name)
         if new is None:
             continue
         known = {part.name for part in (*_old(change, name).fields, *_old(change, name).oneofs)}
@@ -111,17 +111,9 @@ def _old(change: Change, name: str) -> Descriptor:
     return found
 
 
-def _new(change: Change, name: str) -> Descriptor | None:
-    try:
-        found: Descriptor = change.new.pool.FindMessageTypeByName(name)
-    except KeyError:
-        return None
-    return found
-
-
 def _both(change: Change, name: str) -> list[tuple[FieldDescriptor, FieldDescriptor]]:
     """The fields of a message that are in both, old and new."""
-    new = _new(change, name)
+    new = change.message(name)
     known = new.fields_by_name if new is not None else {}
     return [(field, known[field.name]) for field in _old(change, name).fields if field.name in known]
 
@@ -137,7 +129,7 @@ def _needed(contract: Contract, message: Descriptor) -> set[str]:
 
 def _rules(change: Change, name: str) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """(full name, rules of then, rules of now) of a message, its oneofs and its fields that are in both."""
-    old, new = _old(change, name), _new(change, name)
+    old, new = _old(change, name), change.message(name)
     if new is None:
         return
     yield name, _flat(change.old, old, "message"), _flat(change.new, new, "message")

@@ -68,5 +68,5 @@ def _entry(workload: Workload, addresses: Addresses) -> Manifest:
 
 def _sidecar(workload: Workload, addresses: Addresses) -> Manifest:
     """Where its Envoy listens: mTLS on a port of loopback."""
-    port = {"number": addresses.ports[workload.name]}
-    return sidecars.sockets(workload, addresses, {"port": port, "bind": addresses.host, "captureMode": "NONE"})
+    port = addresses.ports[workload.name]
+    return sidecars.sockets(workload, addresses, port, bind=addresses.host, captureMode="NONE")

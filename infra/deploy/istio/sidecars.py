@@ -47,10 +47,10 @@ def mesh() -> Mapping[str, Any]:
     }
 
 
-def sockets(workload: Workload, addresses: Addresses, inbound: Config) -> Manifest:
-    """The two sockets: calls that come (`inbound`: at which port) go to one, the service's own come from the other."""
-    port = {"name": "grpc", "protocol": "GRPC"} | inbound.pop("port")
-    ingress = {"port": port, "defaultEndpoint": f"unix://{addresses.socket(workload.name)}", **inbound}
+def sockets(workload: Workload, addresses: Addresses, port: int, **listener: str) -> Manifest:
+    """The two sockets: calls that come at `port` go to one, the service's own come from the other."""
+    at = {"number": port, "name": "grpc", "protocol": "GRPC"}
+    ingress = {"port": at, **listener, "defaultEndpoint": f"unix://{addresses.socket(workload.name)}"}
     selector = {"labels": {"app": workload.name}}
     spec = {"workloadSelector": selector, "ingress": [ingress], "egress": [_egress(workload, addresses)]}
     return thing("networking.istio.io/v1", "Sidecar", workload.name, spec=spec)

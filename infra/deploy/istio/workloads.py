@@ -82,7 +82,7 @@ def _service(workload: Workload, contract: Contract) -> Iterator[Manifest]:
     port = {"name": "grpc", "port": topology.PORT, "appProtocol": "grpc"}
     yield thing("v1", "Service", workload.name, spec={"selector": {"app": workload.name}, "ports": [port]})
     # Istio's proxy takes calls to the pod's port as ever.
-    yield sockets(workload, addresses(""), {"port": {"number": topology.PORT}})
+    yield sockets(workload, addresses(""), topology.PORT)
     found = {"path_config_source": {"path": f"{_PROOF}/proof.yaml"}}
     yield relied_on(workload, contract, addresses(""), proof(found))
     yield deployment(workload, _annotations(workload), _pod(workload))
