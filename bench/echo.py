@@ -96,8 +96,7 @@ def credentials() -> Credentials:
 
 def request() -> bytes:
     """A sign-up with a request id of its own."""
-    words = "correct horse battery staple"
-    return MESSAGE(email="ada@example.com", password=words, request_id=str(uuid.uuid4())).SerializeToString()
+    return MESSAGE(email="ada@example.com", request_id=str(uuid.uuid4())).SerializeToString()
 
 
 class Servicer:

@@ -86,8 +86,8 @@ async def _arrivals(stack: Layout) -> list[str]:
     async def arrive(email: str, source: str) -> str:
         transport = httpx.AsyncHTTPTransport(local_address=source)
         async with gate, httpx.AsyncClient(base_url=stack.public_url, transport=transport, timeout=20) as client:
-            await _ask(client, "/v1/auth:signUp", {"email": email, "password": PASSWORD})
-            await _ask(client, "/v1/auth:verifyEmail", {"token": await _mailed(stack, email)})
+            await _ask(client, "/v1/auth:signUp", {"email": email})
+            await _ask(client, "/v1/auth:verifyEmail", {"token": await _mailed(stack, email), "password": PASSWORD})
             answer = await _ask(client, "/v1/auth:logIn", {"email": email, "password": PASSWORD})
             token = str(answer["tokens"]["accessToken"])
             read = await client.get("/v1/users/me", headers={"authorization": f"Bearer {token}"})

@@ -46,6 +46,7 @@ IDLE_TRANSACTION_TIMEOUT = limit(
     "IDLE_TRANSACTION_TIMEOUT", 30.0, "s", "A transaction left open keeps locks; longer than one batch of the relay."
 )
 POOL_WAIT = limit("POOL_WAIT", 2.0, "s", "Waiting longer for a connection means overload, and the caller should know.")
+POOL_CLOSE = limit("POOL_CLOSE", 2.0, "s", "Then connections that are still open at the end are cut off.")
 CONNECT_TIMEOUT = limit("CONNECT_TIMEOUT", 3.0, "s", "A box that does not answer by then is as good as gone.")
 TRANSACTION_TRIES = limit(
     "TRANSACTION_TRIES", 5, "", "Runs of a transaction that meets others; four collisions in a row are contention."

@@ -195,7 +195,7 @@ def _typed() -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def open_database(settings: ServiceSettings) -> AsyncIterator[Database]:
     """The schema of `settings.workload`. Connects when first used, so that a process starts without its database."""
-    pool = asyncpg.create_pool(
+    pool = await asyncpg.create_pool(
         host=settings.postgres_host,
         port=settings.postgres_port,
         user=settings.workload,
@@ -208,8 +208,13 @@ async def open_database(settings: ServiceSettings) -> AsyncIterator[Database]:
         command_timeout=limits.COMMAND_TIMEOUT,
         server_settings=_session(settings.workload),
     )
-    async with pool:
+    try:
         yield Database(pool)
+    finally:
+        # What does not close in time, such as a connection whose server died, asyncpg cuts off before it raises.
+        with contextlib.suppress(OSError, asyncpg.InterfaceError):
+            async with asyncio.timeout(limits.POOL_CLOSE):
+                await pool.close()
 
 
 def _session(workload: str) -> dict[str, str]:

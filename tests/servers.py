@@ -1,4 +1,4 @@
-"""Real servers for tests, which may kill them: PostgreSQL once for a run, NATS for each test that needs it."""
+"""Real servers for tests, which may kill them: PostgreSQL once for a run, the others for each test that needs one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import nats.errors
+from redis.exceptions import RedisError
 
 from infra.events import streams
 from infra.local import account, boxes
@@ -143,3 +144,33 @@ class Nats:
         except (OSError, nats.errors.Error):
             return False
         return True
+
+
+class Valkey:
+    """A server on a Unix socket, with the rights that workloads have in a stack."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "v.sock"
+        self.url = f"unix://{self.socket}"
+        passwords = dict.fromkeys(("stack", *WORKLOADS), PASSWORD)
+        self._command = boxes.valkey_command(boxes.configure_valkey(folder, self.socket, passwords))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; see `ready`."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    async def ready(self) -> None:
+        """Wait until it answers."""
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    return await boxes.valkey_ready(self.socket, PASSWORD)
+                except (RedisError, OSError):
+                    await asyncio.sleep(0.02)

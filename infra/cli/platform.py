@@ -162,7 +162,7 @@ def _welcome(layout: Layout) -> None:
     )
     out.print(
         f"  curl -s {told['url']}/v1/auth:signUp -H 'content-type: application/json' \\\n"
-        '    -d \'{"email": "ana@example.com", "password": "correct horse battery"}\'',
+        '    -d \'{"email": "ana@example.com"}\'',
         soft_wrap=True,
     )
     out.print("\nThe mail it sends: ./tulle mail. More: ./tulle status, ./tulle logs, README.md.")

@@ -63,7 +63,8 @@ class Handlers:
 
     async def handle(self, event: event_pb2.Event) -> None:
         """Run the event's handler, in the ambient transaction. Raises: HandlerFailed; COLLISIONS."""
-        began, before = time.perf_counter(), working.set(_work(event))
+        began, work = time.perf_counter(), _work(event)
+        before = working.set(work)
         try:
             message, handler = self._handlers[event.type]
             async with asyncio.timeout(limits.HANDLER_TIMEOUT):
@@ -74,13 +75,14 @@ class Handlers:
             raise HandlerFailed(error) from error
         finally:
             working.reset(before)
+            _tell_span(event, work, time.perf_counter() - began)
         log.info(
             "event",
             type=event.type,
             event_id=event.event_id,
             source=event.source,
             causation_id=event.causation_id,
-            trace_id=event.traceparent[3:35],
+            trace_id=trace.trace_id(event.traceparent),
             ms=round((time.perf_counter() - began) * 1000, 2),
         )
 
@@ -88,3 +90,17 @@ class Handlers:
 def _work(event: event_pb2.Event) -> Work:
     """Calls that the handler makes are caused by the event, in its trace and within its time."""
     return Work(time.monotonic() + limits.HANDLER_TIMEOUT, event.event_id, trace.child(event.traceparent, 0.0))
+
+
+def _tell_span(event: event_pb2.Event, work: Work, seconds: float) -> None:
+    """What a recorded trace has of the handler, whose calls and events are under it."""
+    if trace.sampled(work.traceparent):
+        log.info(
+            "span",
+            name=event.type,
+            trace_id=trace.trace_id(work.traceparent),
+            span_id=trace.span_id(work.traceparent),
+            parent_id=trace.span_id(event.traceparent),
+            start=round(time.time() - seconds, 6),
+            seconds=round(seconds, 6),
+        )

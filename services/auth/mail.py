@@ -22,7 +22,7 @@ TEXTS = {
     MailKind.VERIFY: (
         "Confirm your address",
         "Somebody, probably you, signed up with this address. Your confirmation token, good for a day:\n\n{token}\n\n"
-        "It goes to {url}/v1/auth:verifyEmail\n\n"
+        "It goes to {url}/v1/auth:verifyEmail with the password that you choose.\n\n"
         "If it was not you, do nothing: without this token no account is opened.",
     ),
     MailKind.ALREADY_REGISTERED: (

@@ -1,13 +1,13 @@
 -- Every statement of auth, by name (aiosql). Columns are listed, so that this code goes on running
 -- when a migration adds one.
 
--- name: sign_up(mail_id, email, email_key, password_hash, password_length, expire_time, create_time, event)!
+-- name: sign_up(mail_id, email, email_key, expire_time, create_time, event)!
 -- The same work whether or not the address has an account.
 WITH known AS (
     SELECT EXISTS (SELECT FROM accounts WHERE email_key = :email_key) AS yes
 ), waiting AS (
-    INSERT INTO signups (mail_id, email, email_key, password_hash, password_length, expire_time)
-    SELECT :mail_id, :email, :email_key, :password_hash, :password_length::integer,
+    INSERT INTO signups (mail_id, email, email_key, expire_time)
+    SELECT :mail_id, :email, :email_key,
            CASE WHEN yes THEN :create_time::timestamptz ELSE :expire_time::timestamptz END
       FROM known
 ), mail AS (
@@ -16,20 +16,21 @@ WITH known AS (
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1;
 
--- name: open_account(mail_id, user_id, organisation_id, create_time, now, event)^
+-- name: signed_up(mail_id, now)$
+SELECT email FROM signups WHERE mail_id = :mail_id AND expire_time > :now;
+
+-- name: open_account(mail_id, user_id, organisation_id, password_hash, password_length, create_time, now, event)$
 WITH signup AS (
-    DELETE FROM signups WHERE mail_id = :mail_id AND expire_time > :now
-    RETURNING email, email_key, password_hash, password_length
+    DELETE FROM signups WHERE mail_id = :mail_id AND expire_time > :now RETURNING email, email_key
 ), opened AS (
     INSERT INTO accounts (user_id, organisation_id, email, email_key, password_hash, password_length, create_time)
-    SELECT :user_id, :organisation_id, email, email_key, password_hash, password_length, :create_time::timestamptz FROM signup
+    SELECT :user_id, :organisation_id, email, email_key, :password_hash, :password_length::integer,
+           :create_time::timestamptz
+      FROM signup
     ON CONFLICT (email_key) DO NOTHING
-    RETURNING user_id, organisation_id, email, password_hash, password_length, roles, totp_seed, totp_confirmed,
-              totp_step, version, create_time
-), announced AS (
-    INSERT INTO outbox SELECT (:event::new_event).*, version FROM opened
+    RETURNING version
 )
-SELECT * FROM opened;
+INSERT INTO outbox SELECT (:event::new_event).*, version FROM opened RETURNING event_id;
 
 -- name: request_reset(mail_id, email_key, expire_time, create_time, event)!
 -- The same work whether or not the address has an account: a reset of nobody cannot be used.
@@ -51,14 +52,14 @@ SELECT user_id, organisation_id, email, password_hash, password_length, roles, t
   FROM accounts WHERE user_id = (SELECT user_id FROM resets WHERE mail_id = :mail_id AND expire_time > :now);
 
 -- name: reset_password(mail_id, now, second_factor, password_hash, password_length, notice_id, email, create_time, event)$
-WITH reset AS (
-    DELETE FROM resets WHERE mail_id = :mail_id AND expire_time > :now RETURNING user_id
-), changed AS (
+WITH changed AS (
     UPDATE accounts SET password_hash = :password_hash, password_length = :password_length
-      FROM reset WHERE accounts.user_id = reset.user_id AND totp_confirmed = :second_factor
+      FROM resets
+     WHERE mail_id = :mail_id AND expire_time > :now
+       AND accounts.user_id = resets.user_id AND totp_confirmed = :second_factor
     RETURNING accounts.user_id
-), others AS (
-    DELETE FROM resets USING changed WHERE resets.user_id = changed.user_id AND mail_id <> :mail_id
+), used AS (
+    DELETE FROM resets USING changed WHERE resets.user_id = changed.user_id
 ), ended AS (
     DELETE FROM sessions USING changed WHERE sessions.user_id = changed.user_id
 ), closed AS (

@@ -32,11 +32,12 @@ class AuthServicer:
     second_factor: SecondFactor
 
     async def SignUp(self, request: pb.SignUpRequest, call: Call) -> pb.SignUpResponse:
-        await self.accounts.sign_up(call.caller, request.email, request.password)
+        await self.accounts.sign_up(call.caller, request.email)
         return pb.SignUpResponse()
 
     async def VerifyEmail(self, request: pb.VerifyEmailRequest, call: Call) -> pb.VerifyEmailResponse:
-        return pb.VerifyEmailResponse(user_id=await self.accounts.verify_email(call.caller, request.token))
+        user_id = await self.accounts.verify_email(call.caller, request.token, request.password)
+        return pb.VerifyEmailResponse(user_id=user_id)
 
     async def LogIn(self, request: pb.LogInRequest, call: Call) -> pb.LogInResponse:
         outcome = await self.sessions.log_in(call.caller, request.email, request.password, request.device)

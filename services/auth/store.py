@@ -31,36 +31,37 @@ class PostgresStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def sign_up(
-        self, mail: Mail, password_hash: str, password_length: int, expires: datetime, event: MailRequested
-    ) -> None:
+    async def sign_up(self, mail: Mail, expires: datetime, event: MailRequested) -> None:
         async with self.database.connection() as connection:
             await sql.sign_up(
                 connection,
                 mail_id=mail.mail_id,
                 email=mail.email,
                 email_key=email_key(mail.email),
-                password_hash=password_hash,
-                password_length=password_length,
                 expire_time=expires,
                 create_time=mail.create_time,
                 event=row(event),
             )
 
-    async def open_account(
-        self, mail_id: str, account: Account, event: AccountCreated, now: datetime
-    ) -> Account | None:
+    async def signed_up(self, mail_id: str, now: datetime) -> str | None:
         async with self.database.connection() as connection:
-            found = await sql.open_account(
+            email: str | None = await sql.signed_up(connection, mail_id=mail_id, now=now)
+        return email
+
+    async def open_account(self, mail_id: str, account: Account, now: datetime, event: AccountCreated) -> bool:
+        async with self.database.connection() as connection:
+            opened = await sql.open_account(
                 connection,
                 mail_id=mail_id,
                 user_id=account.user_id,
                 organisation_id=account.organisation_id,
+                password_hash=account.password_hash,
+                password_length=account.password_length,
                 create_time=account.create_time,
                 now=now,
                 event=row(event),
             )
-        return _account(found)
+        return opened is not None
 
     async def request_reset(self, mail: Mail, expires: datetime, event: MailRequested) -> None:
         async with self.database.connection() as connection:

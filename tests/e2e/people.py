@@ -55,11 +55,12 @@ class Person:
         return dict(answer.json())
 
     async def sign_up(self) -> None:
-        await self.post("/v1/auth:signUp", {"email": self.email, "password": self.password})
+        await self.post("/v1/auth:signUp", {"email": self.email})
 
     async def verify(self) -> str:
-        """Confirm the address; the id of the new user."""
-        return str((await self.post("/v1/auth:verifyEmail", {"token": await self.token_from_mail()}))["userId"])
+        """Confirm the address and choose the password; the id of the new user."""
+        body = {"token": await self.token_from_mail(), "password": self.password}
+        return str((await self.post("/v1/auth:verifyEmail", body))["userId"])
 
     async def token_from_mail(self) -> str:
         """The token in the newest mail, which stands on a line of its own."""

@@ -77,17 +77,17 @@ async def again_and_again(person: Person, path: str, **body: object) -> httpx.Re
     return answer
 
 
-def _weak(method: str, path: str) -> None:
-    @provokes(method, "WEAK_PASSWORD")
-    async def story(scene: Scene) -> httpx.Response:
-        person = await scene.somebody() if method == "ChangePassword" else scene.newcomer()
-        if method == "SignUp":
-            return await post(person, path, email=person.email, password=WEAK)
-        return await post(person, path, password=person.password, newPassword=WEAK)
+@provokes("VerifyEmail", "WEAK_PASSWORD")
+async def _(scene: Scene) -> httpx.Response:
+    person = scene.newcomer()
+    await person.sign_up()
+    return await post(person, "/v1/auth:verifyEmail", token=await person.token_from_mail(), password=WEAK)
 
 
-_weak("SignUp", "/v1/auth:signUp")
-_weak("ChangePassword", "/v1/auth:changePassword")
+@provokes("ChangePassword", "WEAK_PASSWORD")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    return await post(person, "/v1/auth:changePassword", password=person.password, newPassword=WEAK)
 
 
 @provokes("ResetPassword", "WEAK_PASSWORD")
@@ -105,7 +105,8 @@ async def _(scene: Scene) -> httpx.Response:
 
 @provokes("VerifyEmail", "BAD_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
-    return await post(scene.newcomer(), "/v1/auth:verifyEmail", token=TOKEN)
+    person = scene.newcomer()
+    return await post(person, "/v1/auth:verifyEmail", token=TOKEN, password=person.password)
 
 
 @provokes("LogIn", "BAD_CREDENTIALS")

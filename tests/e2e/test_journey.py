@@ -12,6 +12,7 @@ from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 
 from mesh.channel import decoded
 from mesh.model import AlreadyExists
+from services.auth.throttle import MAILS
 from tests.e2e.doors import Edge
 from tests.e2e.people import Person, eventually, next_code
 from tests.e2e.rest import refusal
@@ -45,6 +46,22 @@ async def test_an_account_waits_for_its_address(newcomer: Person) -> None:
     body = {"email": newcomer.email, "password": newcomer.password}
     answer = await newcomer.rest.post("/v1/auth:logIn", json=body)
     assert refusal(answer) == (401, "BAD_CREDENTIALS")
+
+
+async def test_strangers_cannot_sign_up_for_others(stack: Stack, newcomer: Person) -> None:
+    """However often strangers sign an address up, its account opens with its owner's mail and password alone."""
+    strangers = [stack.person() for _ in range(MAILS + 2)]
+    for stranger in strangers:
+        stranger.email = newcomer.email
+        await stranger.sign_up()
+    await newcomer.sign_up()
+    await newcomer.verify()
+    for stranger in strangers:
+        body = {"email": stranger.email, "password": stranger.password}
+        answer = await stranger.rest.post("/v1/auth:logIn", json=body)
+        assert refusal(answer) == (401, "BAD_CREDENTIALS")
+        await stranger.rest.aclose()
+    assert (await newcomer.log_in())["tokens"]
 
 
 async def test_logging_in_with_a_second_factor(somebody: Person) -> None:

@@ -40,31 +40,29 @@ class FakeStore:
         self.accounts: dict[UserId, Account] = {}
         self.mails: dict[str, Mail] = {}
         self.kept: dict[SessionId, Kept] = {}
-        self._signups: dict[str, tuple[str, str, int, datetime]] = {}
+        self._signups: dict[str, tuple[str, datetime]] = {}
         self._resets: dict[str, tuple[UserId | None, datetime]] = {}
         self._challenges: dict[bytes, tuple[UserId, str, datetime]] = {}
         self._codes: dict[UserId, set[bytes]] = {}
 
-    async def sign_up(
-        self, mail: Mail, password_hash: str, password_length: int, expires: datetime, event: MailRequested
-    ) -> None:
+    async def sign_up(self, mail: Mail, expires: datetime, event: MailRequested) -> None:
         known = await self.account_of(mail.email)
         if known is None:
-            self._signups[mail.mail_id] = (mail.email, password_hash, password_length, expires)
+            self._signups[mail.mail_id] = (mail.email, expires)
         self._send(replace(mail, kind=MailKind.ALREADY_REGISTERED if known else MailKind.VERIFY), event)
 
-    async def open_account(
-        self, mail_id: str, account: Account, event: AccountCreated, now: datetime
-    ) -> Account | None:
-        if mail_id not in self._signups or self._signups[mail_id][3] <= now:
-            return None
-        email, password_hash, length, _ = self._signups.pop(mail_id)
-        if await self.account_of(email):
-            return None
-        opened = replace(account, email=email, password_hash=password_hash, password_length=length)
-        self.accounts[account.user_id] = opened
-        self.events.append((opened.version, event))
-        return opened
+    async def signed_up(self, mail_id: str, now: datetime) -> str | None:
+        email, expires = self._signups.get(mail_id, ("", now))
+        return email if expires > now else None
+
+    async def open_account(self, mail_id: str, account: Account, now: datetime, event: AccountCreated) -> bool:
+        email = await self.signed_up(mail_id, now)
+        self._signups.pop(mail_id, None)
+        if email is None or await self.account_of(email):
+            return False
+        self.accounts[account.user_id] = replace(account, email=email)
+        self.events.append((account.version, event))
+        return True
 
     async def request_reset(self, mail: Mail, expires: datetime, event: MailRequested) -> None:
         account = await self.account_of(mail.email)
@@ -80,7 +78,6 @@ class FakeStore:
         self, mail_id: str, old: Account, new: Account, now: datetime, notice: Mail, event: MailRequested
     ) -> bool:
         account = await self.reset_account(mail_id, now)
-        self._resets.pop(mail_id, None)
         if account is None or account.totp_confirmed != old.totp_confirmed:
             return False
         self._set_password(account, new, "", notice, event)

@@ -36,34 +36,32 @@ class Accounts:
     key: bytes
     now: Callable[[], datetime]
 
-    async def sign_up(self, caller: Caller, email: str, password: str) -> None:
-        """Ask for an account. Whoever asks learns nothing; the owner of the address gets a mail.
-
-        Raises: WeakPassword.
-        """
-        password = passwords.normalised(password)
-        passwords.check(password, email, second_factor=False, common=self.common, field="password")
+    async def sign_up(self, caller: Caller, email: str) -> None:
+        """Ask for an account. Whoever asks learns nothing; the owner of the address gets a mail."""
         mail = self.mail(MailKind.VERIFY, email)
-        password_hash = await self.hasher.hash(password)
-        expires = mail.create_time + VERIFY_WITHIN
-        await self.store.sign_up(mail, password_hash, len(password), expires, MailRequested.of(caller, mail))
+        await self.store.sign_up(mail, mail.create_time + VERIFY_WITHIN, MailRequested.of(caller, mail))
 
-    async def verify_email(self, caller: Caller, token: str) -> UserId:
-        """Open the account of a sign-up. Raises: BadToken."""
-        now = self.now()
+    async def verify_email(self, caller: Caller, token: str, password: str) -> UserId:
+        """Open the account of a sign-up, with the password of whoever holds the mail.
+
+        Raises: BadToken; WeakPassword.
+        """
+        now, mail_id, password = self.now(), self.mail_id(token), passwords.normalised(password)
+        email = await self.store.signed_up(mail_id, now)
+        if email is None:
+            raise BadToken
+        passwords.check(password, email, second_factor=False, common=self.common, field="password")
         account = Account(
             user_id=UserId(new_id("user", now.timestamp())),
             organisation_id=OrganisationId(new_id("organisation", now.timestamp())),
-            email="",
-            password_hash="",
-            password_length=0,
+            email=email,
+            password_hash=await self.hasher.hash(password),
+            password_length=len(password),
             create_time=now,
         )
-        opened = await self.store.open_account(self.mail_id(token), account, AccountCreated.of(caller, account), now)
-        if opened is None:
-            raise BadToken
-        await self.throttle.succeeded(password_attempts(opened.email), caller.address)
-        return opened.user_id
+        require(await self.store.open_account(mail_id, account, now, AccountCreated.of(caller, account)), BadToken)
+        await self.throttle.succeeded(password_attempts(email), caller.address)
+        return account.user_id
 
     async def request_reset(self, caller: Caller, email: str) -> None:
         """Send a reset token to the owner of an address, if there is one."""
@@ -71,7 +69,10 @@ class Accounts:
         await self.store.request_reset(mail, mail.create_time + RESET_WITHIN, MailRequested.of(caller, mail))
 
     async def reset_password(self, caller: Caller, token: str, password: str) -> None:
-        """Set a new password with a mailed token; a second factor stays. Raises: BadToken; WeakPassword."""
+        """Set a new password with a mailed token; a second factor stays.
+
+        Raises: BadToken; WeakPassword; Conflict if the account changed meanwhile.
+        """
         now, mail_id, password = self.now(), self.mail_id(token), passwords.normalised(password)
         account = await self.store.reset_account(mail_id, now)
         if account is None:
@@ -79,7 +80,7 @@ class Accounts:
         new = await self._checked(account, password)
         notice = self.mail(MailKind.PASSWORD_CHANGED, account.email)
         done = await self.store.reset_password(mail_id, account, new, now, notice, MailRequested.of(caller, notice))
-        require(done, BadToken)
+        require(done, Conflict)
         # Whoever was kept out by another's attempts, or by their own, has shown that the address is theirs.
         await self.throttle.succeeded(password_attempts(account.email), caller.address)
 

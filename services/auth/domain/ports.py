@@ -21,15 +21,14 @@ from services.auth.domain.entities import (
 class Store(Protocol):
     """Where everything is kept; tests/contract/auth says what each method promises."""
 
-    async def sign_up(
-        self, mail: Mail, password_hash: str, password_length: int, expires: datetime, event: MailRequested
-    ) -> None:
+    async def sign_up(self, mail: Mail, expires: datetime, event: MailRequested) -> None:
         """Keep a sign-up under the mail's id; if the address has an account, only that the mail says so."""
 
-    async def open_account(
-        self, mail_id: str, account: Account, event: AccountCreated, now: datetime
-    ) -> Account | None:
-        """Make the account of a sign-up, once; `account` without address and password, which the sign-up has."""
+    async def signed_up(self, mail_id: str, now: datetime) -> str | None:
+        """The address of a sign-up that waits."""
+
+    async def open_account(self, mail_id: str, account: Account, now: datetime, event: AccountCreated) -> bool:
+        """Use the sign-up to make its account; False if it was used or the address has an account."""
 
     async def request_reset(self, mail: Mail, expires: datetime, event: MailRequested) -> None:
         """Keep a reset under the mail's id; if the address has no account, the mail goes to nobody."""
@@ -42,7 +41,7 @@ class Store(Protocol):
     ) -> bool:
         """Use the reset: set the password and end all sessions of its account.
 
-        False if the reset was used or the second factor is not as in `old`.
+        False, and nothing used, if the reset is gone or the second factor is not as in `old`.
         """
 
     async def mail(self, mail_id: str) -> Mail | None:

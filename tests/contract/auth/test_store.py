@@ -36,7 +36,7 @@ def told(notice: Mail) -> tuple[Mail, MailRequested]:
 
 async def sign_up(kept: Kept, email: str = ADA) -> str:
     asked = mail(email=email)
-    await kept.store.sign_up(asked, "hash", 20, LATER, MailRequested.of(CALLER, asked))
+    await kept.store.sign_up(asked, LATER, MailRequested.of(CALLER, asked))
     return asked.mail_id
 
 
@@ -44,12 +44,13 @@ async def verify(kept: Kept, mail_id: str, now: datetime = NOON) -> Account | No
     account = Account(
         user_id=UserId(new_id("user")),
         organisation_id=OrganisationId(new_id("organisation")),
-        email="",
-        password_hash="",
-        password_length=0,
+        email=await kept.store.signed_up(mail_id, now) or "",
+        password_hash="hash",
+        password_length=20,
         create_time=NOON,
     )
-    return await kept.store.open_account(mail_id, account, AccountCreated.of(CALLER, account), now)
+    opened = await kept.store.open_account(mail_id, account, now, AccountCreated.of(CALLER, account))
+    return account if opened else None
 
 
 async def opened(kept: Kept, email: str = ADA) -> Account:
@@ -98,7 +99,8 @@ async def test_a_sign_up_becomes_an_account_once(kept: Kept) -> None:
     mail_id = await sign_up(kept)
     account = await verify(kept, mail_id)
     assert account is not None
-    assert (account.email, account.password_hash, account.password_length) == (ADA, "hash", 20)
+    assert account.email == ADA
+    assert await kept.store.signed_up(mail_id, NOON) is None
     assert await verify(kept, mail_id) is None
     assert await kept.store.account(account.user_id) == account == await kept.store.account_of("aDA@example.com ")
     assert (AccountCreated.type, "account", account.user_id, 1) in await kept.announced()
@@ -132,13 +134,18 @@ async def test_a_reset_of_nobody_goes_to_nobody(kept: Kept) -> None:
 
 
 async def test_a_reset_is_used_once_and_ends_everything(kept: Kept) -> None:
-    """A reset sets the password, ends sessions, challenges and other resets, keeps the second factor."""
+    """A reset sets the password, ends sessions, challenges and other resets, keeps the second factor.
+
+    One that meets another second factor than it knows does nothing, and can be used afterwards.
+    """
     account = await enrolled(kept, await opened(kept))
     session, first, other = await log_in(kept, account), await asked_reset(kept), await asked_reset(kept)
     assert await kept.store.put_challenge(b"c", account, "", LATER)
     assert await kept.store.reset_account(first, LATER) is None
     new = replace(account, password_hash="new", password_length=9)
     notice = mail(MailKind.PASSWORD_CHANGED)
+    before = replace(account, totp_confirmed=False)
+    assert not await kept.store.reset_password(first, before, new, NOON, *told(mail(MailKind.PASSWORD_CHANGED)))
     assert await kept.store.reset_password(first, account, new, NOON, *told(notice))
     after = await kept.store.account(account.user_id)
     assert after is not None

@@ -32,18 +32,17 @@ def mail(kind: MailKind, email: str) -> Mail:
 
 async def account(store: PostgresStore, email: str = "ada@example.com") -> Account:
     asked = mail(MailKind.VERIFY, email)
-    await store.sign_up(asked, "hash", 20, LATER, MailRequested.of(CALLER, asked))
+    await store.sign_up(asked, LATER, MailRequested.of(CALLER, asked))
     new = Account(
         user_id=UserId(new_id("user")),
         organisation_id=OrganisationId(new_id("organisation")),
-        email="",
-        password_hash="",
-        password_length=0,
+        email=email,
+        password_hash="hash",
+        password_length=20,
         create_time=NOW,
     )
-    opened = await store.open_account(asked.mail_id, new, AccountCreated.of(CALLER, new), NOW)
-    assert opened is not None
-    return opened
+    assert await store.open_account(asked.mail_id, new, NOW, AccountCreated.of(CALLER, new))
+    return new
 
 
 def session(of: Account) -> Session:

@@ -19,9 +19,9 @@ PASSWORD = "a door of blue glass"
 
 
 async def verified(process: Process, email: str = ADA) -> str:
-    await process.stub().SignUp(pb.SignUpRequest(email=email, password=PASSWORD))
-    token = await process.token(email)
-    return str((await process.stub().VerifyEmail(pb.VerifyEmailRequest(token=token))).user_id)
+    await process.stub().SignUp(pb.SignUpRequest(email=email))
+    request = pb.VerifyEmailRequest(token=await process.token(email), password=PASSWORD)
+    return str((await process.stub().VerifyEmail(request)).user_id)
 
 
 async def log_in(process: Process, password: str = PASSWORD) -> Any:
@@ -56,8 +56,8 @@ async def test_a_token_verifies_once(process: Process) -> None:
     await verified(process)
     token = await process.token(ADA)
     with pytest.raises(BadToken):
-        await process.stub().VerifyEmail(pb.VerifyEmailRequest(token=token))
-    await process.stub().SignUp(pb.SignUpRequest(email=ADA.upper(), password=PASSWORD))
+        await process.stub().VerifyEmail(pb.VerifyEmailRequest(token=token, password=PASSWORD))
+    await process.stub().SignUp(pb.SignUpRequest(email=ADA.upper()))
     assert [kind for kind, _ in await process.mails(ADA.upper())] == ["already_registered"]
 
 

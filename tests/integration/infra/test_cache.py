@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,36 +12,9 @@ import pytest
 from redis.exceptions import RedisError
 
 from infra.cache import Cache, open_cache
-from infra.local import boxes
 from infra.settings import ServiceSettings
 from mesh import model
-from tests.servers import PASSWORD
-
-
-class Valkey:
-    """A server on a Unix socket."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "v.sock"
-        passwords = dict.fromkeys(("stack", "users", "auth"), PASSWORD)
-        self._command = boxes.valkey_command(boxes.configure_valkey(folder, self.socket, passwords))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-
-    async def ready(self) -> None:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    return await boxes.valkey_ready(self.socket, PASSWORD)
-                except (RedisError, OSError):
-                    await asyncio.sleep(0.02)
+from tests.servers import Valkey
 
 
 @pytest.fixture
@@ -57,7 +29,7 @@ def valkey() -> Iterator[Valkey]:
 @pytest.fixture
 async def cache(valkey: Valkey, settings: ServiceSettings) -> AsyncIterator[Cache]:
     await valkey.ready()
-    async with open_cache(settings.model_copy(update={"valkey_url": f"unix://{valkey.socket}"})) as opened:
+    async with open_cache(settings.model_copy(update={"valkey_url": valkey.url})) as opened:
         yield opened
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -39,6 +41,20 @@ async def test_all_that_a_transaction_calls_joins_it(database: Database) -> None
             await add(database)
             raise ZeroDivisionError
     assert await value(database) == 2
+
+
+async def test_a_connection_that_hangs_holds_nothing_up(settings: ServiceSettings) -> None:
+    """A process ends in time, and without an error, when its database does not even hear its good-bye."""
+    loop = asyncio.get_running_loop()
+    async with open_database(settings) as database:
+        async with database.connection() as connection:
+            backend = await connection.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        left = loop.time()
+    try:
+        assert loop.time() - left < limits.POOL_CLOSE + 1
+    finally:
+        os.kill(backend, signal.SIGCONT)
 
 
 async def test_a_task_that_outlives_its_transaction_has_none(database: Database) -> None:

@@ -74,7 +74,7 @@ def ask(name: str = "Ada") -> pb.UpdateProfileRequest:
 
 def sign_up(request_id: str = "") -> auth_pb2.SignUpRequest:
     """A request with a request id."""
-    return auth_pb2.SignUpRequest(email="ada@example.com", password="correct horse battery", request_id=request_id)
+    return auth_pb2.SignUpRequest(email="ada@example.com", request_id=request_id)
 
 
 @dataclass

@@ -93,8 +93,9 @@ async def test_a_level_silences_lines_but_not_counts() -> None:
 
 def test_marked_fields_are_hidden() -> None:
     """What the contract marks as personal or secret is not shown, at any depth; the rest is."""
-    shown = redacted(auth_pb2.SignUpRequest(email="ada@example.com", password="p", request_id="7"))
-    assert shown == {"email": HIDDEN, "password": HIDDEN, "request_id": "7"}
+    shown = redacted(auth_pb2.LogInRequest(email="ada@example.com", password="p"))
+    assert shown == {"email": HIDDEN, "password": HIDDEN}
+    assert redacted(auth_pb2.SignUpRequest(request_id="7")) == {"request_id": "7"}
     assert redacted(ask("Ada")) == {"profile": {"display_name": HIDDEN}}
 
 

@@ -88,8 +88,8 @@ class World:
         return mailed_token(KEY, [mail.mail_id for mail in self.store.mails.values() if mail.kind is kind][-1])
 
     async def sign_up(self, email: str = ADA) -> None:
-        await self.accounts.sign_up(NOBODY, email, PASSWORD)
-        await self.accounts.verify_email(NOBODY, self.mailed(MailKind.VERIFY))
+        await self.accounts.sign_up(NOBODY, email)
+        await self.accounts.verify_email(NOBODY, self.mailed(MailKind.VERIFY), PASSWORD)
 
     async def log_in(self, password: str = PASSWORD) -> Issued:
         issued = await self.sessions.log_in(NOBODY, ADA, password, "phone")

@@ -27,14 +27,9 @@ class SignUpRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EMAIL_FIELD_NUMBER: _builtins.int
-    PASSWORD_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Address to which the mail goes."""
-    password: _builtins.str
-    """At least 15 characters; spaces and all scripts are welcome, such as
-    `correct horse battery staple`.
-    """
     request_id: _builtins.str
     """A UUID made by the caller: the same request sent again with the same id has
     no further effect for 24 hours (AIP-155).
@@ -43,12 +38,11 @@ class SignUpRequest(_message.Message):
         self,
         *,
         email: _builtins.str = ...,
-        password: _builtins.str = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "password", b"password", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -73,23 +67,29 @@ Global___SignUpResponse: _TypeAlias = SignUpResponse  # noqa: Y015
 
 @_typing.final
 class VerifyEmailRequest(_message.Message):
-    """Confirms an address."""
+    """Confirms an address and sets the password of its account."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """Token from the mail, such as
     `EXAMPLEb4Yc0pQm7xWl2Vt9RkJ3zN6sA1eF5hG8uD`.
+    """
+    password: _builtins.str
+    """At least 15 characters; spaces and all scripts are welcome, such as
+    `correct horse battery staple`.
     """
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
+        password: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

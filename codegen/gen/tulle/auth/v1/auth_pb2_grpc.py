@@ -133,14 +133,16 @@ class AuthServiceServicer(object):
 
     def SignUp(self, request, context):
         """Asks for an account. The answer is the same whether or not the address has
-        one already; the mail tells its owner what happened.
+        one already; the mail tells its owner what happened. Whoever holds the mail
+        chooses the password, with VerifyEmail: nobody else can.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyEmail(self, request, context):
-        """Confirms the address with the token from the mail and opens the account.
+        """Confirms the address with the token from the mail and opens the account with
+        the password given here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

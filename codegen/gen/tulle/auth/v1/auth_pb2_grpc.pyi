@@ -35,10 +35,13 @@ class AuthServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     SignUp: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _auth_pb2.SignUpResponse]
     """Asks for an account. The answer is the same whether or not the address has
-    one already; the mail tells its owner what happened.
+    one already; the mail tells its owner what happened. Whoever holds the mail
+    chooses the password, with VerifyEmail: nobody else can.
     """
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyEmailRequest, _auth_pb2.VerifyEmailResponse]
-    """Confirms the address with the token from the mail and opens the account."""
+    """Confirms the address with the token from the mail and opens the account with
+    the password given here.
+    """
     LogIn: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogInRequest, _auth_pb2.LogInResponse]
     """Checks address and password. Answers with tokens, or with a challenge when
     the account has a second factor.
@@ -93,10 +96,13 @@ class AuthServiceAsyncStub(AuthServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SignUp: _aio.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _auth_pb2.SignUpResponse]  # type: ignore[assignment]
     """Asks for an account. The answer is the same whether or not the address has
-    one already; the mail tells its owner what happened.
+    one already; the mail tells its owner what happened. Whoever holds the mail
+    chooses the password, with VerifyEmail: nobody else can.
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyEmailRequest, _auth_pb2.VerifyEmailResponse]  # type: ignore[assignment]
-    """Confirms the address with the token from the mail and opens the account."""
+    """Confirms the address with the token from the mail and opens the account with
+    the password given here.
+    """
     LogIn: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogInRequest, _auth_pb2.LogInResponse]  # type: ignore[assignment]
     """Checks address and password. Answers with tokens, or with a challenge when
     the account has a second factor.
@@ -154,7 +160,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.SignUpResponse, _abc.Awaitable[_auth_pb2.SignUpResponse]]:
         """Asks for an account. The answer is the same whether or not the address has
-        one already; the mail tells its owner what happened.
+        one already; the mail tells its owner what happened. Whoever holds the mail
+        chooses the password, with VerifyEmail: nobody else can.
         """
 
     @_abc_1.abstractmethod
@@ -163,7 +170,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.VerifyEmailRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.VerifyEmailResponse, _abc.Awaitable[_auth_pb2.VerifyEmailResponse]]:
-        """Confirms the address with the token from the mail and opens the account."""
+        """Confirms the address with the token from the mail and opens the account with
+        the password given here.
+        """
 
     @_abc_1.abstractmethod
     def LogIn(
