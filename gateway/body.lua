@@ -3,7 +3,6 @@
 -- A field is a table: `name`, `json` (its other spelling), `kind` ("message", "list", "map", "any", or one of
 -- KINDS), `of` (what a list or map holds, the key of a message in TYPES or of an enum in ENUMS) and `oneof`.
 
-local MAX_DEPTH = 32
 local ANY = {kind = "any"}
 
 for _, fields in pairs(TYPES) do

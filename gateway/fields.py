@@ -10,6 +10,7 @@ from typing import TypeAlias
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.routes import offered
+from mesh import hops
 from mesh.contract import Contract, HttpRule, Method
 
 SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("values.lua", "body.lua", "strict.lua"))
@@ -62,7 +63,7 @@ def script(contract: Contract) -> str:
 
 
 def tables(contract: Contract) -> str:
-    """TYPES: the fields of each message. ENUMS: their names. ROUTES and PATTERNS: what each path takes."""
+    """TYPES: the fields of each message. ENUMS: their names. ROUTES and PATTERNS: what each path takes. MAX_DEPTH."""
     routes = _routes(contract)
     patterns = {path: verbs for path, verbs in routes.items() if "{" in path or "*" in path}
     exact = {path: verbs for path, verbs in routes.items() if path not in patterns}
@@ -80,6 +81,7 @@ def tables(contract: Contract) -> str:
             "local PATTERNS = {",
             *(f"  {{{_quoted(pattern(path))}, {_verbs(verbs, contract)}}}," for path, verbs in patterns.items()),
             "}",
+            f"local MAX_DEPTH = {hops.MAX_DEPTH}",
         )
     )
 

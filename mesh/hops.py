@@ -36,6 +36,7 @@ HOP_BUFFER = limit("HOP_BUFFER", 32 * KIB, "bytes", "Held per connection before 
 HEADERS_KIB = limit("HEADERS_KIB", 16, "KiB", "Of headers: a token has half of one, a cookie none.")
 HEADERS = limit("HEADERS", 64, "headers", "Of a request at the edge.")
 MAX_REQUEST = limit("MAX_REQUEST", 256 * KIB, "bytes", "A REST body is held in memory while it is checked.")
+MAX_DEPTH = limit("MAX_DEPTH", 32, "levels", "Of objects and lists in a REST body, each of which is a call on a stack.")
 MAX_RESPONSE = limit(
     "MAX_RESPONSE", 4 * MIB, "bytes", "A REST answer is held while it is transcoded; gRPC's own default."
 )
@@ -56,7 +57,8 @@ RETRIES_FREE = limit("RETRIES_FREE", 3, "retries", "That may always run at once:
 RETRY_PAUSE = limit("RETRY_PAUSE", 0.025, "s", "Before a retry; the next may wait up to ten times as long.")
 EJECT_AFTER = limit("EJECT_AFTER", 5, "failures", "In a row until a replica gets no calls for a while.")
 EJECT_LOOK = limit("EJECT_LOOK", 2.0, "s", "Between two looks whether a replica may come back.")
-EJECTED = limit("EJECTED", 5.0, "s", "For how long a replica is out the first time; longer each time, up to a minute.")
+EJECTED = limit("EJECTED", 5.0, "s", "For how long a replica is out the first time; longer each time.")
+EJECTED_LONGEST = limit("EJECTED_LONGEST", 60.0, "s", "For how long a replica that keeps failing is out.")
 MAX_EJECTED = limit("MAX_EJECTED", 50, "%", "Of the replicas that may be out at once: of two one, of one none.")
 
 # Rate limits and keys at the edge

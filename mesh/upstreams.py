@@ -74,7 +74,7 @@ def _outliers() -> Config:
         "enforcing_local_origin_success_rate": 0,
         "interval": envoy.seconds(hops.EJECT_LOOK),
         "base_ejection_time": envoy.seconds(hops.EJECTED),
-        "max_ejection_time": "60s",
+        "max_ejection_time": envoy.seconds(hops.EJECTED_LONGEST),
         "max_ejection_percent": hops.MAX_EJECTED,
         "always_eject_one_host": False,
     }

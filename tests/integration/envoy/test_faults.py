@@ -48,7 +48,7 @@ def test_a_broken_part_of_the_check_refuses(part: str) -> None:
 def test_a_lost_table_refuses(table: str) -> None:
     """Without what it knows of the contract the check refuses what it would have passed."""
     script = fields.script(contract())
-    lost = script.replace("local MAX_DEPTH", f"{table} = {{}}\nlocal MAX_DEPTH", 1)
+    lost = script.replace("local ANY", f"{table} = {{}}\nlocal ANY", 1)
     body = b'{"theme": "THEME_DARK", "productNews": true}'
     with lone([strict(contract(), lost)]) as client:
         answers = [
