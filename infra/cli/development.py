@@ -56,8 +56,12 @@ async def _both(stacks: Sequence[str], others: Sequence[str], options: Sequence[
         codes = await asyncio.gather(*runs)
         said.seek(0)
         sys.stdout.buffer.write(said.read())
-    found = [code for code in codes if code != NO_TESTS]
-    return max(found, default=NO_TESTS)
+    return worst([code for code in codes if code != NO_TESTS], none=NO_TESTS)
+
+
+def worst(codes: Sequence[int], none: int = 0) -> int:
+    """The exit code of several processes: zero if all are. One that a signal has ended has a negative one."""
+    return max(map(abs, codes), default=none)
 
 
 async def _half(name: str, folders: Sequence[str], options: Sequence[str], said: IO[bytes] | None) -> int:
@@ -75,8 +79,7 @@ def check() -> None:
 
 
 async def _check() -> int:
-    results = await asyncio.gather(*(_one(name, command) for name, command in CHECKS.items()))
-    return max(results)
+    return worst(await asyncio.gather(*(_one(name, command) for name, command in CHECKS.items())))
 
 
 async def _one(name: str, command: tuple[str, ...]) -> int:
