@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from codegen import templates
-from codegen.templates import Template
+from gateway import templates
 from gateway.fields import SCALARS
+from gateway.templates import Template
 from mesh.contract import Contract, HttpRule, Method
 
 

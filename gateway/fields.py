@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -10,6 +9,7 @@ from typing import TypeAlias
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.routes import offered
+from gateway.templates import pattern, specificity, variables
 from mesh import hops
 from mesh.contract import Contract, HttpRule, Method
 
@@ -53,9 +53,6 @@ Verbs: TypeAlias = Mapping[str, tuple[Method, HttpRule]]
 
 Chain: TypeAlias = tuple[FieldDescriptor, ...]
 
-_VARIABLE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
-_MAGIC = re.compile(r"([\^$()%.\[\]*+\-?])")
-
 
 def script(contract: Contract) -> str:
     """The whole script: the contract's tables, then the check."""
@@ -86,31 +83,12 @@ def tables(contract: Contract) -> str:
     )
 
 
-def pattern(path: str) -> str:
-    """A path template as a pattern of Lua. `*` is one segment, `**` any number of them."""
-    parts = re.split(r"(\*\*|\*)", _VARIABLE.sub(lambda match: match[2] or "*", path))
-    wild = {"*": "[^/]+", "**": ".*"}
-    return "^" + "".join(wild.get(part) or _MAGIC.sub(r"%\1", part) for part in parts) + "$"
-
-
-def variables(path: str) -> frozenset[str]:
-    """The fields that a path binds."""
-    return frozenset(match[1] for match in _VARIABLE.finditer(path))
-
-
 def _routes(contract: Contract) -> Mapping[str, Verbs]:
     found: dict[str, dict[str, tuple[Method, HttpRule]]] = {}
     for method in offered(contract):
         for rule in method.http:
             found.setdefault(rule.path, {})[rule.verb] = (method, rule)
     return dict(sorted(found.items(), key=lambda item: specificity(item[0])))
-
-
-def specificity(path: str) -> tuple[bool, list[tuple[int, str]]]:
-    """A key that sorts what the transcoder prefers first: a custom verb, then literal segments, `*`, `**`."""
-    bare = _VARIABLE.sub(lambda match: match[2] or "*", path)
-    segments = bare.split("/")
-    return ":" not in segments[-1], [(2 if "**" in one else 1 if "*" in one else 0, one) for one in segments]
 
 
 def _types(contract: Contract) -> Mapping[str, list[FieldDescriptor]]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from codegen import templates
 from codegen.bindings import Binding, bindings
 from codegen.openapi import errors, operations, schemas
 from codegen.project import Project
+from gateway import templates
 
 Json = dict[str, Any]
 

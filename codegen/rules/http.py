@@ -9,12 +9,12 @@ from typing import Any
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from codegen import templates
 from codegen.bindings import Binding, bindings, is_message, resolve
 from codegen.project import Project
 from codegen.rules.finding import Finding
 from codegen.rules.methods import full_name
 from codegen.source import HTTP
+from gateway import templates
 from gateway.fields import FREE
 from mesh import contract
 from mesh.contract import Method

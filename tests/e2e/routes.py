@@ -11,7 +11,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from codegen import examples
 from codegen.project import Project
-from gateway.fields import SCALARS, json_name, variables
+from gateway.fields import SCALARS, json_name
+from gateway.templates import variables
 from mesh.contract import HttpRule, Method
 
 Json = dict[str, Any]
@@ -38,7 +39,7 @@ class Requests:
 
     @property
     def bound(self) -> frozenset[str]:
-        return variables(self.route.rule.path)
+        return frozenset(variables(self.route.rule.path))
 
     @property
     def path(self) -> dict[str, str]:

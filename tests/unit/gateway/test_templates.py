@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen import templates
-from codegen.templates import BadTemplate
+from gateway import templates
+from gateway.templates import BadTemplate
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True)
 SEGMENTS = st.one_of(NAMES, NAMES.map("{{{}}}".format), NAMES.map("{{{}=**}}".format), st.just("*"))
@@ -51,3 +51,16 @@ def test_what_is_no_template_is_refused(path: str) -> None:
 def test_openapi_knows_no_patterns() -> None:
     """OpenAPI gets the names of variables only."""
     assert templates.openapi("/v1/{name=shops/*}/orders/{order_id}:pay") == "/v1/{name}/orders/{order_id}:pay"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/users/{user_id}", "^/v1/users/[^/]+$"),
+        ("/v1/{name=rooms/*/shapes/**}:make", "^/v1/rooms/[^/]+/shapes/.*:make$"),
+        ("/.well-known/x+y", "^/%.well%-known/x%+y$"),
+    ],
+)
+def test_a_template_becomes_a_pattern_of_lua(path: str, expected: str) -> None:
+    """Variables match segments; everything else is literal."""
+    assert templates.pattern(path) == expected

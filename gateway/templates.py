@@ -25,12 +25,12 @@ class Template:
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_.]*)(?:=([^{}]+))?\}")
 _SEGMENT = re.compile(r"\*\*|\*|[A-Za-z0-9._~-]+")
+_MAGIC = re.compile(r"([\^$()%.\[\]*+\-?])")
 
 
 def parse(path: str) -> Template:
     """Read a template. Raises: BadTemplate."""
-    plain = _VARIABLE.sub(lambda match: match[2] or "*", path)
-    body, _, verb = plain.partition(":")
+    body, _, verb = _nameless(path).partition(":")
     segments = body.split("/")
     if segments[0] or len(segments) < 2 or not all(_SEGMENT.fullmatch(segment) for segment in segments[1:]):
         raise BadTemplate(path)
@@ -50,3 +50,21 @@ def documentable(path: str) -> bool:
 def openapi(path: str) -> str:
     """The same path as OpenAPI writes it: variables without their patterns."""
     return _VARIABLE.sub(lambda match: f"{{{match[1]}}}", path)
+
+
+def pattern(path: str) -> str:
+    """The same path as a pattern of Lua. `*` is one segment, `**` any number of them."""
+    wild = {"*": "[^/]+", "**": ".*"}
+    parts = re.split(r"(\*\*|\*)", _nameless(path))
+    return "^" + "".join(wild.get(part) or _MAGIC.sub(r"%\1", part) for part in parts) + "$"
+
+
+def specificity(path: str) -> tuple[bool, list[tuple[int, str]]]:
+    """A key that sorts what the transcoder prefers first: a custom verb, then literal segments, `*`, `**`."""
+    segments = _nameless(path).split("/")
+    return ":" not in segments[-1], [(2 if "**" in one else 1 if "*" in one else 0, one) for one in segments]
+
+
+def _nameless(path: str) -> str:
+    """The path with the patterns of its variables in their places."""
+    return _VARIABLE.sub(lambda match: match[2] or "*", path)
