@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from codegen.project import Project
 from infra.limits import TABLE
 from mesh.contract import Event, Method
-from services.objects import OBJECTS, OK, Object
+from services.objects import OK, Object, objects
 from services.topology import BOXES, Workload
 
 _MADE = "<!-- Made by `python -m codegen` from protos/ and services/topology.py; do not edit. -->"
@@ -21,7 +21,7 @@ def policy(project: Project) -> str:
         owner = project.owner(name)
         parts += [f"## {name}", f"{project.source.comment(name)} Served by `{owner.name if owner else '?'}`."]
         parts.append(table(_METHOD_COLUMNS, map(_method, methods)))
-    parts += ["## Whose things", _OBJECTS, table(_OBJECT_COLUMNS, map(_object, OBJECTS))]
+    parts += ["## Whose things", _OBJECTS, table(_OBJECT_COLUMNS, map(_object, objects()))]
     events = sorted(project.contract.events.values(), key=lambda event: event.subject)
     parts += ["## Events", table(_EVENT_COLUMNS, map(_event, events))]
     return "\n\n".join(parts) + "\n"
@@ -33,7 +33,7 @@ _ABOUT = (
     "[matrix](matrix.md) says the same for each kind of caller and each door."
 )
 _OBJECTS = (
-    "Where a request names an object, the service's own rules decide whose it may be (services/objects.py). Every "
+    "Where a request names an object, the service's own rules decide whose it may be (services/*/objects.py). Every "
     "person has an organisation of their own, so that others are also those of other organisations. What is not there "
     "and what is not yours are refused alike."
 )

@@ -1,14 +1,18 @@
 """Whose object a request names, and what comes of it for others: one row for each such field of a method.
 
 The contract says who may call a method; whose things it may be called about only the service's own
-rules know. This table states them where a reader and a test can see them: `docs/policy.md` prints it,
-and tests/e2e/test_objects.py tries each row at each door. Every person has an organisation of their
-own, so that another person is also somebody of another organisation.
+rules know. Each service states them in its objects.py, where a reader and a test can see them:
+`docs/policy.md` prints all rows, and tests/e2e/test_objects.py tries each at each door. Every person
+has an organisation of their own, so that another person is also somebody of another organisation.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from importlib.util import find_spec
+
+from services.topology import SERVICES
 
 OK = "OK"
 
@@ -29,12 +33,7 @@ class Object:
     shown: frozenset[str] = frozenset()
 
 
-_AUTH, _USERS = "/tulle.auth.v1.AuthService", "/tulle.users.v1.UsersService"
-_PUBLIC = frozenset({"user_id", "handle", "display_name", "avatar_url"})
-
-OBJECTS = (
-    Object(f"{_AUTH}/RevokeSession", "session_id", "session", "SESSION_NOT_FOUND", "SESSION_NOT_FOUND"),
-    Object(f"{_AUTH}/GrantRole", "user_id", "user", "DENIED", OK),
-    Object(f"{_AUTH}/RevokeRole", "user_id", "user", "DENIED", OK),
-    Object(f"{_USERS}/GetProfile", "user_id", "user", OK, OK, _PUBLIC),
-)
+def objects() -> tuple[Object, ...]:
+    """The rows of all services."""
+    modules = (f"services.{service.name}.objects" for service in SERVICES)
+    return tuple(row for name in modules if find_spec(name) for row in importlib.import_module(name).OBJECTS)

@@ -47,7 +47,8 @@ class Names:
             "Plural": self.plural.replace("_", " ").capitalize(),
             "Plurals": camel,
             "PLURAL": self.plural.upper(),
-            "path": camel[0].lower() + camel[1:],
+            "path": _lower(camel),
+            "member": _lower(_camel(self.resource)),
         }
 
 
@@ -126,6 +127,10 @@ EDITS = {
     "codegen/baseline/exceptions.toml": with_reason,
 }
 """The files that name each service."""
+
+
+def _lower(name: str) -> str:
+    return name[0].lower() + name[1:]
 
 
 def _camel(name: str) -> str:

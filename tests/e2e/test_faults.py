@@ -9,10 +9,11 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from tests.e2e.auth.stories import TRIES, WRONG
 from tests.e2e.conftest import running
-from tests.e2e.reasons import TRIES, WRONG, Scene
 from tests.e2e.rest import refusal
 from tests.e2e.stacks import Stack
+from tests.e2e.stories import Scene
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,36 @@
-"""Other people's things: each method × whose object it names × who asks × each door, as services/objects.py says."""
+"""Other people's things: each method × whose object it names × who asks × each door, as services' objects.py say."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
-from google.protobuf import json_format
+from google.protobuf import json_format, message_factory
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from codegen.fields import behaviors
+from codegen.project import Project
+from gateway.fields import json_name
+from gateway.templates import variables
 from mesh.contract import Method, contract
-from mesh.messages import message_class
-from services.objects import OBJECTS, OK, Object
+from services.objects import OK, Object, objects
 from services.topology import GATEWAY
 from tests.e2e.doors import Edge
 from tests.e2e.people import Person
-from tests.e2e.reasons import Scene
+from tests.e2e.routes import Requests, Route
 from tests.e2e.stacks import Stack
+from tests.e2e.stories import Scene, told
 
-ROLE = {"role": "ROLE_ADMINISTRATOR"}
-# What else a request needs; and how a person's own object is known.
-MORE: dict[str, dict[str, str]] = {"GrantRole": ROLE, "RevokeRole": ROLE}
-OWN: dict[str, Callable[[Person], str]] = {
-    "session": lambda person: str(person.tokens["sessionId"]),
-    "user": lambda person: person.user_id,
-}
 DOORS = ("REST", "gRPC at the edge")
+OBJECTS = objects()
 each_object = pytest.mark.parametrize("row", OBJECTS, ids=lambda row: row.method.rpartition("/")[2])
 
 
@@ -42,6 +42,15 @@ class Answer:
     fields: frozenset[str] = frozenset()
 
 
+Ask = Callable[[Object, str, Person, str], Awaitable[Answer]]
+
+
+@pytest.fixture
+def ask(edge: Edge, project: Project) -> Ask:
+    """What comes of a request of a row that names an object, and besides has only what every request must have."""
+    return functools.partial(_ask, edge, project)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def scene(stack: Stack) -> AsyncIterator[Scene]:
     made = Scene(stack)
@@ -51,44 +60,46 @@ async def scene(stack: Stack) -> AsyncIterator[Scene]:
 
 @each_object
 @pytest.mark.parametrize("door", DOORS)
-async def test_another_gets_what_the_table_says(scene: Scene, edge: Edge, row: Object, door: str) -> None:
+async def test_another_gets_what_the_table_says(scene: Scene, ask: Ask, row: Object, door: str) -> None:
     """A person of another organisation is refused, or sees the public part, and changes nothing."""
     owner, other = await scene.somebody(), await scene.somebody()
-    answer = await ask(edge, row, OWN[row.kind](owner), other, door)
+    answer = await ask(row, named := await own(row, owner), other, door)
     assert answer.outcome == row.others
     assert not row.shown or answer.fields <= row.shown
     assert (await owner.rest.get("/v1/users/me", headers=owner.bearer)).status_code == 200
     listed = await owner.rest.get("/v1/auth/sessions", headers=owner.bearer)
     assert [one["sessionId"] for one in listed.json()["sessions"]] == [owner.tokens["sessionId"]]
+    if not contract().method(row.method).roles:
+        assert (await ask(row, named, owner, door)).outcome == OK
 
 
 @each_object
 @pytest.mark.parametrize("door", DOORS)
-async def test_an_administrator_gets_what_the_table_says(scene: Scene, edge: Edge, row: Object, door: str) -> None:
+async def test_an_administrator_gets_what_the_table_says(scene: Scene, ask: Ask, row: Object, door: str) -> None:
     """An administrator may do more to another's object only where the table says so."""
     owner, administrator = await scene.administrator(), await scene.administrator()
-    answer = await ask(edge, row, OWN[row.kind](owner), administrator, door)
+    answer = await ask(row, await own(row, owner), administrator, door)
     assert answer.outcome == row.administrators
     assert not row.shown or answer.fields <= row.shown
 
 
 @each_object
 @pytest.mark.parametrize("door", DOORS)
-async def test_an_owner_gets_their_own(scene: Scene, edge: Edge, row: Object, door: str) -> None:
+async def test_an_owner_gets_their_own(scene: Scene, ask: Ask, row: Object, door: str) -> None:
     """The same request about one's own object is granted, and shows all of it."""
     owner = await (scene.administrator() if contract().method(row.method).roles else scene.somebody())
-    answer = await ask(edge, row, OWN[row.kind](owner), owner, door)
+    answer = await ask(row, await own(row, owner), owner, door)
     assert answer.outcome == OK
     assert not row.shown or answer.fields > row.shown
 
 
 @each_object
-async def test_an_object_that_is_not_there_is_like_another_s(scene: Scene, edge: Edge, row: Object) -> None:
+async def test_an_object_that_is_not_there_is_like_another_s(scene: Scene, ask: Ask, row: Object) -> None:
     """Where others are refused an object, they are not told whether it exists."""
     if row.others != OK:
         stranger = await scene.somebody()
-        nothing = OWN[row.kind](stranger)[:-4] + "0000"
-        assert (await ask(edge, row, nothing, stranger, DOORS[0])).outcome == row.others
+        nothing = (await own(row, stranger))[:-4] + "0000"
+        assert (await ask(row, nothing, stranger, DOORS[0])).outcome == row.others
 
 
 def test_no_object_is_forgotten() -> None:
@@ -96,7 +107,7 @@ def test_no_object_is_forgotten() -> None:
     outer = [method for method in contract().methods if GATEWAY in method.callers]
     named = {(method.path, name) for method in outer for name in _ids(method)}
     rows = {(row.method, row.field) for row in OBJECTS}
-    assert named == rows, f"add to services/objects.py: {named - rows}; take away: {rows - named}"
+    assert named == rows, f"add to services/NAME/objects.py: {named - rows}; take away: {rows - named}"
 
 
 def _ids(method: Method) -> list[str]:
@@ -105,23 +116,34 @@ def _ids(method: Method) -> list[str]:
     return [f.name for f in message.fields if f.name.endswith(("_id", "_ids")) and f.name != "request_id"]
 
 
-async def ask(edge: Edge, row: Object, named: str, person: Person, door: str) -> Answer:
+async def own(row: Object, person: Person) -> str:
+    """The id of an object of that kind that is the person's."""
+    owned = {kind: story for stories in told().values() for kind, story in stories.owned.items()}
+    return await owned[row.kind](person)
+
+
+async def _ask(edge: Edge, project: Project, row: Object, named: str, person: Person, door: str) -> Answer:
     method = contract().method(row.method)
-    more = MORE.get(method.name, {})
+    rule = next((rule for rule in method.http if row.field in variables(rule.path)), method.http[0])
+    requests = Requests(project, Route(method, rule))
+    one = requests.message.fields_by_name[row.field]
+    needed = [json_name(f) for f in requests.message.fields if "REQUIRED" in behaviors(project.contract, f)]
+    requests.whole = {name: requests.whole[name] for name in needed if name in requests.whole}
+    requests.whole[json_name(one)] = [named] if one.is_repeated else named
     if door == DOORS[0]:
-        return await _over_rest(method, {row.field: named}, more, person)
-    request = json_format.ParseDict({row.field: named, **more}, message_class(method.input)())
-    return await _over_grpc(edge, method, request, person)
+        return await _over_rest(requests, one, person)
+    return await _over_grpc(edge, method, json_format.ParseDict(requests.whole, _new(method.input)), person)
 
 
-async def _over_rest(method: Method, path: dict[str, str], more: dict[str, str], person: Person) -> Answer:
-    rule = next(rule for rule in method.http if "{" in rule.path)
-    url = re.sub(r"\{([^}=]+)[^}]*\}", lambda match: path[match[1]], rule.path)
-    answer = await person.rest.request(rule.verb, url, json=more if rule.body else None, headers=person.bearer)
+async def _over_rest(requests: Requests, one: FieldDescriptor, person: Person) -> Answer:
+    method, rule = requests.route.method, requests.route.rule
+    url = re.sub(r"\{([^}=]+)[^}]*\}", lambda match: str(requests.path[match[1]]), rule.path)
+    query = {json_name(one): requests.whole[json_name(one)]} if one in requests.query_fields else {}
+    answer = await person.rest.request(rule.verb, url, params=query, json=requests.body, headers=person.bearer)
     body = answer.json()
     if answer.status_code != 200:
         return Answer(body["details"][0]["reason"])
-    message = json_format.ParseDict(body, message_class(method.output)())
+    message = json_format.ParseDict(body, _new(method.output))
     return Answer(OK, _present(message))
 
 
@@ -133,7 +155,7 @@ async def _over_grpc(edge: Edge, method: Method, request: Message, person: Perso
             answer = await call(request.SerializeToString(), metadata=metadata, timeout=10)
         except grpc.aio.AioRpcError as error:
             return Answer(_reason(error))
-    return Answer(OK, _present(message_class(method.output).FromString(answer)))
+    return Answer(OK, _present(_new(method.output, answer)))
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:
@@ -145,3 +167,7 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
 
 def _present(message: Message) -> frozenset[str]:
     return frozenset(field.name for field, _ in message.ListFields())
+
+
+def _new(name: str, serialized: bytes = b"") -> Message:
+    return message_factory.GetMessageClass(contract().pool.FindMessageTypeByName(name)).FromString(serialized)

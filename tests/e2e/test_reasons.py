@@ -11,16 +11,15 @@ import httpx
 import pytest
 import pytest_asyncio
 from google.rpc import error_details_pb2, status_pb2
-from tulle.auth.v1 import auth_pb2
 
 from codegen.openapi.errors import HTTP
 from codegen.project import STATUSES, known_errors
 from mesh.contract import Method, contract
 from mesh.errors import CODES
-from mesh.model import new_id
+from services.topology import SERVICES
 from tests.e2e.doors import Sidecar
-from tests.e2e.reasons import STORIES, Scene
 from tests.e2e.stacks import Stack
+from tests.e2e.stories import Scene, Stories, file_of, told
 
 ERRORS = known_errors(Path(__file__).parents[2])
 ALONE = ("LAST_ADMINISTRATOR",)
@@ -28,14 +27,6 @@ ALONE = ("LAST_ADMINISTRATOR",)
 DECLARED = [(method, reason) for method in contract().methods for reason in sorted(method.reasons)]
 OUTER = [(method, reason) for method, reason in DECLARED if method.http]
 INNER = [(method, reason) for method, reason in DECLARED if not method.http]
-# What methods without a REST path are called with, by whom, to be refused.
-CALLS = {
-    ("CheckSession", "SESSION_ENDED"): ("users", auth_pb2.CheckSessionRequest(session_id=new_id("session"))),
-    ("AppointAdministrator", "ACCOUNT_NOT_FOUND"): (
-        "operator",
-        auth_pb2.AppointAdministratorRequest(email="nobody@example.org"),
-    ),
-}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -56,16 +47,22 @@ def named(pairs: list[tuple[Method, str]]) -> list[str]:
     return [f"{method.name}-{reason}" for method, reason in pairs]
 
 
+def domain(method: Method) -> str:
+    return contract().services[method.service].domain
+
+
 def code(method: Method, reason: str) -> int:
     """The google.rpc.Code of a declared reason."""
-    domain = contract().services[method.service].domain
-    return CODES[STATUSES[ERRORS[domain][reason].base]]
+    return CODES[STATUSES[ERRORS[domain(method)][reason].base]]
 
 
-def test_each_declared_error_has_a_story() -> None:
+@pytest.mark.parametrize("service", [service.name for service in SERVICES])
+def test_each_declared_error_has_a_story(service: str) -> None:
     """No reason is declared that no test provokes, and no story is told of an error that is not declared."""
-    told, declared = {*STORIES, *CALLS}, {(method.name, reason) for method, reason in DECLARED}
-    assert told == declared, f"tell in tests/e2e/reasons.py: {declared - told}; take away: {told - declared}"
+    stories = told().get(service, Stories())
+    kept = {*stories.outer, *stories.inner}
+    declared = {(method.name, reason) for method, reason in DECLARED if domain(method) == service}
+    assert kept == declared, f"tell in {file_of(service)}: {declared - kept}; take away: {kept - declared}"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +70,7 @@ def test_each_declared_error_has_a_story() -> None:
 )
 async def test_a_declared_error_is_given(scene: Scene, method: Method, reason: str) -> None:
     """Over REST it has the HTTP status of its code, and a google.rpc.Status with its reason and its service's name."""
-    check(method, reason, await STORIES[method.name, reason](scene))
+    check(method, reason, await told()[domain(method)].outer[method.name, reason](scene))
 
 
 @pytest.mark.parametrize(
@@ -81,14 +78,13 @@ async def test_a_declared_error_is_given(scene: Scene, method: Method, reason: s
 )
 async def test_a_declared_error_of_an_untouched_stack_is_given(own_scene: Scene, method: Method, reason: str) -> None:
     """The same, of what depends on everybody who is there."""
-    check(method, reason, await STORIES[method.name, reason](own_scene))
+    check(method, reason, await told()[domain(method)].outer[method.name, reason](own_scene))
 
 
 def check(method: Method, reason: str, answer: httpx.Response) -> None:
-    domain = contract().services[method.service].domain
     body = answer.json()
     assert (answer.status_code, body.get("code")) == (HTTP[code(method, reason)], code(method, reason)), answer.text
-    info = {"reason": reason, "domain": f"{domain}.tulle", "metadata": {}}
+    info = {"reason": reason, "domain": f"{domain(method)}.tulle", "metadata": {}}
     assert body["details"][0] == {"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}
     assert set(body) == {"code", "message", "details"}
     assert body["message"]
@@ -101,9 +97,8 @@ async def test_a_declared_error_inside_the_mesh_is_given(
     sidecars: dict[str, Sidecar], certificates: Path, method: Method, reason: str
 ) -> None:
     """Over gRPC it has the same code, reason and name, in the details."""
-    caller, request = CALLS[method.name, reason]
-    domain = contract().services[method.service].domain
-    async with sidecars[domain].channel(certificates / caller) as channel:
+    caller, request = told()[domain(method)].inner[method.name, reason]
+    async with sidecars[domain(method)].channel(certificates / caller) as channel:
         call: Any = channel.unary_unary(method.path)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call(request.SerializeToString(), timeout=5)
@@ -111,4 +106,4 @@ async def test_a_declared_error_inside_the_mesh_is_given(
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
-    assert (status.code, info.reason, info.domain) == (code(method, reason), reason, f"{domain}.tulle")
+    assert (status.code, info.reason, info.domain) == (code(method, reason), reason, f"{domain(method)}.tulle")

@@ -1,71 +1,36 @@
-"""How each error that a method declares is provoked from outside: one short story for each method and reason."""
+"""How each error that auth declares is provoked, and how a person comes by a session."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 import httpx
+from tulle.auth.v1 import auth_pb2
 
 from mesh.model import new_id
 from tests.e2e.people import Person, next_code
-from tests.e2e.stacks import Stack
+from tests.e2e.stories import Scene, Stories, post
 
 TOKEN = "never-a-token-that-was-made"
 WEAK = "aaaaaaaaaaaaaaaa"
 WRONG = "not the password of anybody"
 TRIES = 15
 """More than the failures after which an account is closed for a while to an address."""
+STORIES = Stories()
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Where a story plays."""
-
-    stack: Stack
-    people: list[Person] = field(default_factory=list)
-
-    def newcomer(self) -> Person:
-        self.people.append(person := self.stack.person())
-        return person
-
-    async def close(self) -> None:
-        """Everybody goes home."""
-        for person in self.people:
-            await person.rest.aclose()
-
-    async def somebody(self) -> Person:
-        return await self.newcomer().arrive()
-
-    async def administrator(self) -> Person:
-        person = await self.somebody()
-        await self.stack.appoint(person)
-        await person.log_in()
-        return person
-
-    async def guarded(self) -> tuple[Person, Any]:
-        """Somebody with a second factor, whose next code is not used up yet."""
-        person = await self.somebody()
-        return person, await person.enrol_totp()
+@STORIES.owns("session")
+async def _(person: Person) -> str:
+    return str(person.tokens["sessionId"])
 
 
-Story = Callable[[Scene], Awaitable[httpx.Response]]
-STORIES: dict[tuple[str, str], Story] = {}
-
-
-def provokes(method: str, reason: str) -> Callable[[Story], Story]:
-    """Says of which method a story's last answer is, and why it is refused."""
-
-    def kept(story: Story) -> Story:
-        STORIES[method, reason] = story
-        return story
-
-    return kept
-
-
-async def post(person: Person, path: str, **body: object) -> httpx.Response:
-    return await person.rest.post(path, json=body, headers=person.bearer if person.tokens else {})
+STORIES.inside("CheckSession", "SESSION_ENDED", "users", auth_pb2.CheckSessionRequest(session_id=new_id("session")))
+STORIES.inside(
+    "AppointAdministrator",
+    "ACCOUNT_NOT_FOUND",
+    "operator",
+    auth_pb2.AppointAdministratorRequest(email="nobody@example.org"),
+)
 
 
 async def again_and_again(person: Person, path: str, **body: object) -> httpx.Response:
@@ -77,45 +42,45 @@ async def again_and_again(person: Person, path: str, **body: object) -> httpx.Re
     return answer
 
 
-@provokes("VerifyEmail", "WEAK_PASSWORD")
+@STORIES.provokes("VerifyEmail", "WEAK_PASSWORD")
 async def _(scene: Scene) -> httpx.Response:
     person = scene.newcomer()
     await person.sign_up()
     return await post(person, "/v1/auth:verifyEmail", token=await person.token_from_mail(), password=WEAK)
 
 
-@provokes("ChangePassword", "WEAK_PASSWORD")
+@STORIES.provokes("ChangePassword", "WEAK_PASSWORD")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
     return await post(person, "/v1/auth:changePassword", password=person.password, newPassword=WEAK)
 
 
-@provokes("ResetPassword", "WEAK_PASSWORD")
+@STORIES.provokes("ResetPassword", "WEAK_PASSWORD")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
     await person.mail_after(lambda: person.post("/v1/auth:requestPasswordReset", {"email": person.email}))
     return await post(person, "/v1/auth:resetPassword", token=await person.token_from_mail(), newPassword=WEAK)
 
 
-@provokes("ResetPassword", "BAD_TOKEN")
+@STORIES.provokes("ResetPassword", "BAD_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
     person = scene.newcomer()
     return await post(person, "/v1/auth:resetPassword", token=TOKEN, newPassword=person.password)
 
 
-@provokes("VerifyEmail", "BAD_TOKEN")
+@STORIES.provokes("VerifyEmail", "BAD_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
     person = scene.newcomer()
     return await post(person, "/v1/auth:verifyEmail", token=TOKEN, password=person.password)
 
 
-@provokes("LogIn", "BAD_CREDENTIALS")
+@STORIES.provokes("LogIn", "BAD_CREDENTIALS")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
     return await post(person, "/v1/auth:logIn", email=person.email, password=WRONG)
 
 
-@provokes("LogIn", "TOO_MANY_ATTEMPTS")
+@STORIES.provokes("LogIn", "TOO_MANY_ATTEMPTS")
 async def _(scene: Scene) -> httpx.Response:
     person = scene.newcomer()
     return await again_and_again(person, "/v1/auth:logIn", email=person.email, password=WRONG)
@@ -126,18 +91,18 @@ async def _challenged(scene: Scene) -> tuple[Person, str]:
     return person, str((await person.log_in())["challenge"]["challengeToken"])
 
 
-@provokes("CompleteSecondFactor", "BAD_CHALLENGE")
+@STORIES.provokes("CompleteSecondFactor", "BAD_CHALLENGE")
 async def _(scene: Scene) -> httpx.Response:
     return await post(scene.newcomer(), COMPLETE, challengeToken=TOKEN, totpCode="000000")
 
 
-@provokes("CompleteSecondFactor", "BAD_CODE")
+@STORIES.provokes("CompleteSecondFactor", "BAD_CODE")
 async def _(scene: Scene) -> httpx.Response:
     person, challenge = await _challenged(scene)
     return await post(person, COMPLETE, challengeToken=challenge, recoveryCode="AAAA-AAAA-AAAA-AAAA")
 
 
-@provokes("CompleteSecondFactor", "TOO_MANY_ATTEMPTS")
+@STORIES.provokes("CompleteSecondFactor", "TOO_MANY_ATTEMPTS")
 async def _(scene: Scene) -> httpx.Response:
     person, challenge = await _challenged(scene)
     return await again_and_again(person, COMPLETE, challengeToken=challenge, recoveryCode="AAAA-AAAA-AAAA-AAAA")
@@ -146,12 +111,12 @@ async def _(scene: Scene) -> httpx.Response:
 COMPLETE = "/v1/auth:completeSecondFactor"
 
 
-@provokes("Refresh", "BAD_REFRESH_TOKEN")
+@STORIES.provokes("Refresh", "BAD_REFRESH_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
     return await post(scene.newcomer(), "/v1/auth:refresh", refreshToken=TOKEN)
 
 
-@provokes("Refresh", "REFRESH_TOKEN_REUSED")
+@STORIES.provokes("Refresh", "REFRESH_TOKEN_REUSED")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
     first = {"refreshToken": person.tokens["refreshToken"]}
@@ -160,7 +125,7 @@ async def _(scene: Scene) -> httpx.Response:
     return await post(person, "/v1/auth:refresh", **first)
 
 
-@provokes("RevokeSession", "SESSION_NOT_FOUND")
+@STORIES.provokes("RevokeSession", "SESSION_NOT_FOUND")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
     return await person.rest.delete(f"/v1/auth/sessions/{new_id('session')}", headers=person.bearer)
@@ -176,11 +141,11 @@ ONCE_MORE: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 
 def _wrong_password(method: str, path: str, more: Mapping[str, str]) -> None:
-    @provokes(method, "BAD_CREDENTIALS")
+    @STORIES.provokes(method, "BAD_CREDENTIALS")
     async def once(scene: Scene) -> httpx.Response:
         return await post(await scene.somebody(), path, password=WRONG, **more)
 
-    @provokes(method, "TOO_MANY_ATTEMPTS")
+    @STORIES.provokes(method, "TOO_MANY_ATTEMPTS")
     async def often(scene: Scene) -> httpx.Response:
         return await again_and_again(await scene.somebody(), path, password=WRONG, **more)
 
@@ -190,7 +155,7 @@ for _method, (_path, _more) in ONCE_MORE.items():
 
 
 def _wrong_code(method: str) -> None:
-    @provokes(method, "BAD_CODE")
+    @STORIES.provokes(method, "BAD_CODE")
     async def story(scene: Scene) -> httpx.Response:
         person, _ = await scene.guarded()
         path, more = ONCE_MORE[method]
@@ -202,7 +167,7 @@ for _method in ("ChangePassword", "DisableTotp", "RegenerateRecoveryCodes"):
 
 
 def _not_enrolled(method: str) -> None:
-    @provokes(method, "TOTP_NOT_ENROLLED")
+    @STORIES.provokes(method, "TOTP_NOT_ENROLLED")
     async def story(scene: Scene) -> httpx.Response:
         person = await scene.somebody()
         path, more = ONCE_MORE[method]
@@ -213,13 +178,13 @@ for _method in ("DisableTotp", "RegenerateRecoveryCodes"):
     _not_enrolled(_method)
 
 
-@provokes("EnrollTotp", "TOTP_ALREADY_ENROLLED")
+@STORIES.provokes("EnrollTotp", "TOTP_ALREADY_ENROLLED")
 async def _(scene: Scene) -> httpx.Response:
     person, _ = await scene.guarded()
     return await post(person, "/v1/auth/totp:enroll", password=person.password)
 
 
-@provokes("DisableTotp", "PASSWORD_TOO_SHORT")
+@STORIES.provokes("DisableTotp", "PASSWORD_TOO_SHORT")
 async def _(scene: Scene) -> httpx.Response:
     person, totp = await scene.guarded()
     short = "blue-glass"
@@ -231,7 +196,7 @@ async def _(scene: Scene) -> httpx.Response:
 CONFIRM = "/v1/auth/totp:confirm"
 
 
-@provokes("ConfirmTotp", "TOTP_NOT_ENROLLED")
+@STORIES.provokes("ConfirmTotp", "TOTP_NOT_ENROLLED")
 async def _(scene: Scene) -> httpx.Response:
     return await post(await scene.somebody(), CONFIRM, totpCode="000000")
 
@@ -242,18 +207,18 @@ async def _seeded(scene: Scene) -> Person:
     return person
 
 
-@provokes("ConfirmTotp", "BAD_CODE")
+@STORIES.provokes("ConfirmTotp", "BAD_CODE")
 async def _(scene: Scene) -> httpx.Response:
     return await post(await _seeded(scene), CONFIRM, totpCode="000000")
 
 
-@provokes("ConfirmTotp", "TOO_MANY_ATTEMPTS")
+@STORIES.provokes("ConfirmTotp", "TOO_MANY_ATTEMPTS")
 async def _(scene: Scene) -> httpx.Response:
     return await again_and_again(await _seeded(scene), CONFIRM, totpCode="000000")
 
 
 def _no_account(method: str, verb: str) -> None:
-    @provokes(method, "ACCOUNT_NOT_FOUND")
+    @STORIES.provokes(method, "ACCOUNT_NOT_FOUND")
     async def story(scene: Scene) -> httpx.Response:
         path = f"/v1/auth/accounts/{new_id('user')}:{verb}"
         return await post(await scene.administrator(), path, role="ROLE_ADMINISTRATOR")
@@ -263,59 +228,7 @@ _no_account("GrantRole", "grantRole")
 _no_account("RevokeRole", "revokeRole")
 
 
-@provokes("RevokeRole", "LAST_ADMINISTRATOR")
+@STORIES.provokes("RevokeRole", "LAST_ADMINISTRATOR")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.administrator()
     return await post(person, f"/v1/auth/accounts/{person.user_id}:revokeRole", role="ROLE_ADMINISTRATOR")
-
-
-@provokes("GetProfile", "PROFILE_NOT_FOUND")
-async def _(scene: Scene) -> httpx.Response:
-    person = await scene.somebody()
-    return await person.rest.get(f"/v1/users/{new_id('user')}", headers=person.bearer)
-
-
-async def _changed(person: Person, path: str, query: str = "", **body: object) -> httpx.Response:
-    return await person.rest.patch(f"{path}{query}", json=body, headers=person.bearer)
-
-
-ME, PREFERENCES = "/v1/users/me", "/v1/users/me/preferences"
-
-
-@provokes("UpdateProfile", "STALE_PROFILE")
-async def _(scene: Scene) -> httpx.Response:
-    return await _changed(await scene.somebody(), ME, displayName="Ana", etag="long ago")
-
-
-@provokes("UpdateProfile", "HANDLE_TAKEN")
-async def _(scene: Scene) -> httpx.Response:
-    first, second = await scene.somebody(), await scene.somebody()
-    handle = f"h{first.user_id[-12:]}"
-    assert (await _changed(first, ME, handle=handle)).status_code == 200
-    return await _changed(second, ME, handle=handle)
-
-
-@provokes("UpdateProfile", "UNKNOWN_FIELD")
-async def _(scene: Scene) -> httpx.Response:
-    return await _changed(await scene.somebody(), ME, "?updateMask=nope", displayName="Ana")
-
-
-@provokes("UpdateProfile", "UNKNOWN_TIME_ZONE")
-async def _(scene: Scene) -> httpx.Response:
-    return await _changed(await scene.somebody(), ME, timeZone="Mars/Olympus")
-
-
-@provokes("UpdatePreferences", "STALE_PREFERENCES")
-async def _(scene: Scene) -> httpx.Response:
-    return await _changed(await scene.somebody(), PREFERENCES, theme="THEME_DARK", etag="long ago")
-
-
-@provokes("UpdatePreferences", "UNKNOWN_FIELD")
-async def _(scene: Scene) -> httpx.Response:
-    return await _changed(await scene.somebody(), PREFERENCES, "?updateMask=nope", theme="THEME_DARK")
-
-
-@provokes("ListUsers", "BAD_PAGE_TOKEN")
-async def _(scene: Scene) -> httpx.Response:
-    person = await scene.administrator()
-    return await person.rest.get("/v1/users", params={"pageToken": "nope"}, headers=person.bearer)

@@ -1,0 +1,13 @@
+"""Whose objects the requests of auth name."""
+
+from __future__ import annotations
+
+from services.objects import OK, Object
+
+_AUTH = "/tulle.auth.v1.AuthService"
+
+OBJECTS = (
+    Object(f"{_AUTH}/RevokeSession", "session_id", "session", "SESSION_NOT_FOUND", "SESSION_NOT_FOUND"),
+    Object(f"{_AUTH}/GrantRole", "user_id", "user", "DENIED", OK),
+    Object(f"{_AUTH}/RevokeRole", "user_id", "user", "DENIED", OK),
+)
