@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from codegen.fields import behaviors
 from codegen.project import Project
+from gateway import templates
 from gateway.fields import json_name
-from gateway.templates import variables
 from mesh.contract import Method, contract
 from services.objects import OK, Object, objects
 from services.topology import GATEWAY
@@ -124,7 +123,7 @@ async def own(row: Object, person: Person) -> str:
 
 async def _ask(edge: Edge, project: Project, row: Object, named: str, person: Person, door: str) -> Answer:
     method = contract().method(row.method)
-    rule = next((rule for rule in method.http if row.field in variables(rule.path)), method.http[0])
+    rule = next((rule for rule in method.http if row.field in templates.variables(rule.path)), method.http[0])
     requests = Requests(project, Route(method, rule))
     one = requests.message.fields_by_name[row.field]
     needed = [json_name(f) for f in requests.message.fields if "REQUIRED" in behaviors(project.contract, f)]
@@ -137,7 +136,7 @@ async def _ask(edge: Edge, project: Project, row: Object, named: str, person: Pe
 
 async def _over_rest(requests: Requests, one: FieldDescriptor, person: Person) -> Answer:
     method, rule = requests.route.method, requests.route.rule
-    url = re.sub(r"\{([^}=]+)[^}]*\}", lambda match: str(requests.path[match[1]]), rule.path)
+    url = templates.openapi(rule.path).format_map(requests.path)
     query = {json_name(one): requests.whole[json_name(one)]} if one in requests.query_fields else {}
     answer = await person.rest.request(rule.verb, url, params=query, json=requests.body, headers=person.bearer)
     body = answer.json()
