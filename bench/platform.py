@@ -65,11 +65,8 @@ async def _started(settings: StackSettings, process: asyncio.subprocess.Process)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.returncode is None:
         await asyncio.sleep(0.1)
-        try:
-            if control.told(stack := layout(settings))["startup_seconds"] is not None:
-                return stack
-        except (OSError, ValueError):
-            continue
+        if control.told(stack := layout(settings)).get("startup_seconds") is not None:
+            return stack
     raise SystemExit("The stack for the benchmark does not start; try ./tulle up to see why.")
 
 

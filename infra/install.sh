@@ -13,7 +13,10 @@ suitable() {
 }
 
 find_python() {
-    for name in ${TULLE_PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
+    if [ -n "${TULLE_PYTHON:-}" ] && ! suitable "$TULLE_PYTHON"; then
+        fail "TULLE_PYTHON is $TULLE_PYTHON, which is no Python 3.11 or newer; set it to one, or unset it."
+    fi
+    for name in ${TULLE_PYTHON:+"$TULLE_PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
         if command -v "$name" >/dev/null && suitable "$name"; then
             command -v "$name"
             return
@@ -22,13 +25,16 @@ find_python() {
     fail "Tulle needs Python 3.11 or newer, and none is on the PATH; install one, or set TULLE_PYTHON to it."
 }
 
-# Two at once: the second waits for the first and finds its work done.
-mkdir -p "$root" 2>/dev/null
+# Two at once: the second waits for the first and finds its work done. Whoever is gone, or does not say within
+# three seconds who it is, is waited for no longer.
 tries=0
 until mkdir "$root/.venv.lock" 2>/dev/null; do
     [ -w "$root" ] || fail "$root cannot be written; clone to a folder that can."
     owner=$(cat "$root/.venv.lock/pid" 2>/dev/null || true)
-    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then rm -rf "$root/.venv.lock"; fi
+    if { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; } || { [ -z "$owner" ] && [ "$tries" -ge 3 ]; }; then
+        rm -rf "$root/.venv.lock"
+    fi
+    [ "$tries" -ne 1 ] || printf 'Waiting for another ./tulle that makes .venv\n' >&2
     tries=$((tries + 1))
     [ "$tries" -lt 600 ] || fail "Another ./tulle has been installing for 10 minutes; if there is none, remove $root/.venv.lock."
     sleep 1
@@ -45,10 +51,12 @@ if ! [ -x "$venv/bin/python" ] || ! suitable "$venv/bin/python"; then
     printf 'Making .venv with %s\n' "$("$python" --version)" >&2
     "$python" -m venv "$venv" >"$log" 2>&1 || {
         rm -rf "$venv"
-        if grep -Eq "ensurepip|No module named .?venv" "$log"; then
-            fail "This Python comes without venv; on Debian and Ubuntu: apt-get install python3-venv. Then try again."
-        fi
-        fail "$(tail -n 1 "$log")"
+        said=$(cat "$log")
+        rm -f "$log"
+        case $said in *ensurepip* | *"No module named"*venv*)
+            fail "This Python comes without venv; on Debian and Ubuntu: apt-get install python3-venv. Then try again." ;;
+        esac
+        fail "$(printf '%s\n' "$said" | tail -n 1)"
     }
 fi
 

@@ -28,7 +28,7 @@ from infra.local.logs import follow as following
 from infra.local.supervisor import READY, Supervisor
 from infra.settings import Limits, Mesh, choose, inherited_environment, own_settings
 
-COLOURS = {"ready": "green", "failed": "red", "restarting": "yellow", "stopped": "dim"}
+COLOURS = {"ready": "green", "failed": "red", "restarting": "yellow", "not ready": "yellow", "stopped": "dim"}
 Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
 
 
@@ -111,11 +111,8 @@ def _await_ready(layout: Layout, process: subprocess.Popen[bytes], log: Path) ->
 
 def _told(layout: Layout, pid: int) -> Mapping[str, Any]:
     """What the stack with this process says of itself; nothing before it does."""
-    try:
-        told = control.told(layout)
-    except (OSError, ValueError):
-        return {}
-    return told if told["pid"] == pid else {}
+    told = control.told(layout)
+    return told if told.get("pid") == pid else {}
 
 
 class Progress:
@@ -201,10 +198,9 @@ def status(as_json: Json = False) -> None:
         print_json(told)
         return
     out.print(_table(told))
-    out.print(
-        f"Started in {told['startup_seconds']} s; {told['memory_mb']:.0f} MB in all; sockets are in {told['run_dir']}.",
-        soft_wrap=True,
-    )
+    took = told["startup_seconds"]
+    began = f"Started in {took} s" if took else "Starting"
+    out.print(f"{began}; {told['memory_mb']:.0f} MB in all; sockets are in {told['run_dir']}.", soft_wrap=True)
     if told["problem"]:
         out.print(told["problem"], markup=False, soft_wrap=True)
     for process in told["processes"]:

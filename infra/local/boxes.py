@@ -52,16 +52,19 @@ def create_postgres(data: Path, password: str) -> None:
     secret = data.with_name("postgres.password")
     write_private(secret, password)
     account.give(scratch, account.NOBODY)
-    if account.needed():
-        account.give(secret.parent / secret.name, account.NOBODY)
+    account.give(secret, account.NOBODY)
     command = [
         *account.prefix(account.NOBODY, POSTGRES, scratch),
         str(POSTGRES / "initdb"),
-        *("-D", str(scratch), "-U", "postgres", "-E", "UTF8", "--auth=scram-sha-256", "--no-sync"),
+        *("-D", str(scratch), "-U", "postgres", "-E", "UTF8", "--auth=scram-sha-256"),
         *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", f"--pwfile={secret}"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C"}, cwd="/")
     secret.unlink(missing_ok=True)
+    if "could not look up effective user ID" in done.stderr:
+        raise Unusable(
+            "This user has no entry in /etc/passwd, and PostgreSQL's initdb wants one; run ./tulle as another user."
+        )
     if done.returncode:
         raise Unusable(f"PostgreSQL could not make its data folder: {done.stderr.strip().splitlines()[-1]}")
     account.give(scratch, account.UID)
@@ -70,7 +73,13 @@ def create_postgres(data: Path, password: str) -> None:
 
 def check_postgres(data: Path) -> None:
     """Raises: Unusable if `data` was made by another major version."""
-    found = (data / "PG_VERSION").read_text().strip()
+    try:
+        found = (data / "PG_VERSION").read_text().strip()
+    except OSError as error:
+        raise Unusable(
+            f"{data} is no data folder of PostgreSQL: it has no PG_VERSION. Move it away, or start afresh with "
+            "./tulle reset."
+        ) from error
     ours = subprocess.run([str(POSTGRES / "postgres"), "--version"], capture_output=True, text=True, check=True)
     major = ours.stdout.split()[-1].split(".")[0]
     if found != major:

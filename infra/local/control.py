@@ -9,14 +9,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 
 from infra.local.layout import Layout, Unusable
-from infra.local.limits import DOWN_WITHIN, LEFT_WITHIN
+from infra.local.limits import CLAIM_WITHIN, DOWN_WITHIN, LEFT_WITHIN, LOOK_EVERY
 
 
 class NotRunning(Exception):
@@ -48,26 +48,60 @@ def _taken(file: TextIO) -> bool:
     return True
 
 
+def claim(held: TextIO) -> None:
+    """Say in the lock that we hold whose it is."""
+    held.truncate(0)
+    held.write(json.dumps(identity()))
+    held.flush()
+
+
+def identity() -> dict[str, Any]:
+    """What names this process for good: its number may be another's one day."""
+    return {"pid": os.getpid(), "born": psutil.Process().create_time()}
+
+
 def running(layout: Layout) -> bool:
     """Whether a stack runs in this data folder."""
     with (layout.data / "lock").open("a+") as file:
         return not _taken(file)
 
 
+def supervisor(layout: Layout) -> psutil.Process:
+    """The process of the stack that runs in this data folder. Raises: NotRunning; Unusable if it has just begun."""
+    until = time.monotonic() + CLAIM_WITHIN
+    while running(layout):
+        if (found := living(_read(layout.data / "lock"))) is not None:
+            return found
+        if time.monotonic() > until:
+            raise Unusable("Another ./tulle is at work in this folder; try again when it is done.")
+        time.sleep(LOOK_EVERY)
+    raise NotRunning(NotRunning.__doc__)
+
+
 def told(layout: Layout) -> dict[str, Any]:
-    """What a stack said of itself last. Raises: OSError if it never ran."""
-    said: dict[str, Any] = json.loads((layout.data / "state.json").read_text())
-    return said
+    """What a stack said of itself last; nothing if none ever did."""
+    return _read(layout.data / "state.json")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def state(layout: Layout) -> dict[str, Any]:
-    """What the running stack says of itself, with the memory of each process. Raises: NotRunning."""
-    if not running(layout):
-        raise NotRunning(NotRunning.__doc__)
-    said = told(layout)
-    for process in said["processes"]:
-        process["memory_mb"] = memory(process["pid"])
-    said["memory_mb"] = round(sum(process["memory_mb"] for process in said["processes"]) + memory(said["pid"]), 1)
+    """What the running stack says of itself, with the memory of each process.
+
+    Raises: NotRunning; Unusable if it has just begun and said nothing yet.
+    """
+    process, said = supervisor(layout), told(layout)
+    if living(said) != process:
+        raise Unusable("The stack is starting; try again in a moment.")
+    for one in said["processes"]:
+        one["memory_mb"] = memory(one["pid"])
+    said["memory_mb"] = round(sum(one["memory_mb"] for one in said["processes"]) + memory(said["pid"]), 1)
     return said
 
 
@@ -101,18 +135,20 @@ def stop(layout: Layout) -> None:
 
     Raises: NotRunning; Unusable if it does not stop.
     """
-    if not running(layout):
+    try:
+        process = supervisor(layout)
+    except NotRunning:
         with lock(layout):
             if not clear_leftovers(layout):
-                raise NotRunning(NotRunning.__doc__)
+                raise
         return
-    pid = told(layout)["pid"]
-    os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
     until = time.monotonic() + DOWN_WITHIN
     while running(layout):
         if time.monotonic() > until:
-            raise Unusable(f"The stack (process {pid}) does not stop; see {layout.data / 'logs'}.")
-        time.sleep(0.05)
+            raise Unusable(f"The stack (process {process.pid}) does not stop; see {layout.data / 'logs'}.")
+        time.sleep(LOOK_EVERY)
 
 
 def socket(layout: Layout) -> Path:
@@ -143,9 +179,11 @@ async def listening(layout: Layout, restart: Callable[[str], Awaitable[None]]) -
 
 async def ask_restart(layout: Layout, name: str) -> None:
     """Restart a process of the running stack and wait until it is ready. Raises: NotRunning; Unusable."""
-    if not running(layout):
-        raise NotRunning(NotRunning.__doc__)
-    reader, writer = await asyncio.open_unix_connection(str(socket(layout)))
+    supervisor(layout)
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(socket(layout)))
+    except OSError as error:
+        raise Unusable("The stack is starting or stopping; try again when ./tulle status shows it ready.") from error
     writer.write(f"{name}\n".encode())
     answer = (await reader.read()).decode()
     writer.close()
@@ -155,9 +193,7 @@ async def ask_restart(layout: Layout, name: str) -> None:
 
 def clear_leftovers(layout: Layout) -> bool:
     """End what a stack that was killed has left running; whether there was anything."""
-    if not (layout.data / "state.json").exists():
-        return False
-    left = [found for process in told(layout)["processes"] if (found := _left(process)) is not None]
+    left = [found for process in told(layout).get("processes", []) if (found := living(process)) is not None]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGINT if _forks(process) else signal.SIGTERM)
@@ -168,10 +204,10 @@ def clear_leftovers(layout: Layout) -> bool:
     return bool(left)
 
 
-def _left(said: dict[str, Any]) -> psutil.Process | None:
-    """The process that is meant, if it still runs: the same number may be another's now."""
+def living(said: Mapping[str, Any]) -> psutil.Process | None:
+    """The process that is meant by its `pid` and when it was `born`, if it still runs."""
     try:
-        process = psutil.Process(said["pid"] or -1)
+        process = psutil.Process(said.get("pid") or -1)
         return process if process.create_time() == said["born"] else None
     except (psutil.NoSuchProcess, ValueError):
         return None

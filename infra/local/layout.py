@@ -170,7 +170,7 @@ def _ports_file(data: Path) -> Path:
 def _ports(data: Path, held: bool) -> Mapping[str, int]:
     """The inner ports: those of last time. Unless they are `held` by us, they must be free."""
     file = _ports_file(data)
-    known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    known = _known_ports(file)
     names = ["nats", "mail", *ISTIO_PORTS, *(w.name for w in topology.WORKLOADS if w.serves)]
     seed = int.from_bytes(hashlib.sha256(str(data).encode()).digest()[:4], "big")
     chosen: dict[str, int] = {}
@@ -180,6 +180,15 @@ def _ports(data: Path, held: bool) -> Mapping[str, int]:
     if chosen != known:
         write_private(file, json.dumps(chosen))
     return chosen
+
+
+def _known_ports(file: Path) -> Mapping[str, int]:
+    """What was chosen last time; nothing if that cannot be read, for then others will do."""
+    try:
+        known = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: port for name, port in known.items() if isinstance(port, int)} if isinstance(known, dict) else {}
 
 
 def _candidates(seed: int) -> Iterable[int]:

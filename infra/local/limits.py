@@ -12,6 +12,7 @@ STACK_WITHIN = limit(
 START_TRIES = limit("START_TRIES", 3, "starts", "Of a process while the stack starts: then it is no accident.")
 STOP_WITHIN = limit("STOP_WITHIN", 15.0, "s", "Between asking a process to stop and ending it: longer than DRAIN.")
 DOWN_WITHIN = limit("DOWN_WITHIN", 60.0, "s", "For all of them: one STOP_WITHIN for each level of the topology.")
+CLAIM_WITHIN = limit("CLAIM_WITHIN", 1.0, "s", "For a stack that begins to say who it is, which it does at once.")
 LEFT_WITHIN = limit("LEFT_WITHIN", 10.0, "s", "For what a killed stack has left; by then it has been told already.")
 BUILD_TOLD = limit("BUILD_TOLD", 10.0, "s", "Between two words about a build of Go programs, which takes minutes.")
 LOOK_EVERY = limit("LOOK_EVERY", 0.03, "s", "Between two looks whether a process is ready: unnoticed, and cheap.")
@@ -20,6 +21,9 @@ LOOK_EVERY = limit("LOOK_EVERY", 0.03, "s", "Between two looks whether a process
 BACK_OFF = limit("BACK_OFF", 0.2, "s", "Before the first restart of a process that died; then twice as long each time.")
 BACK_OFF_LONGEST = limit("BACK_OFF_LONGEST", 10.0, "s", "A box that comes back is noticed within it.")
 STEADY = limit("STEADY", 30.0, "s", "A process that ran so long has recovered: its next restart is quick again.")
+PROBE_EVERY = limit("PROBE_EVERY", 5.0, "s", "Between two questions to a ready process whether it still is.")
+PROBE_AGAIN = limit("PROBE_AGAIN", 0.5, "s", "The same for one that is not ready any more.")
+PROBE_WITHIN = limit("PROBE_WITHIN", 3.0, "s", "For its answer; then it is shown as not ready until it comes.")
 STACK_CARE = limit("STACK_CARE", 10.0, "s", "Between two looks at logs and certificates.")
 
 # Files

@@ -14,7 +14,7 @@ from mesh.channel import Channel, open_mutual
 @contextlib.asynccontextmanager
 async def calling(layout: Layout, workload: str) -> AsyncIterator[Channel]:
     """A channel to the sidecar of `workload`, as the operator. Raises: NotRunning."""
-    control.state(layout)
+    control.supervisor(layout)
     identity = ca.read(layout.data / "certs" / "operator")
     target = f"127.0.0.1:{layout.ports[workload]}"
     async with open_mutual(target, workload, identity.authority, identity.key, identity.certificate) as channel:

@@ -26,21 +26,28 @@ async def run(stack: Layout, changed: Listener, ready: Listener) -> None:
 
     `changed` hears of every change, `ready` when all is up. Raises: Unusable if it cannot start; then nothing runs.
     """
-    with control.lock(stack):
+    stopping = _signals()
+    with control.lock(stack) as held:
+        control.claim(held)
         control.clear_leftovers(stack)
         _check_ports(stack)
         stack = before_start(stack)
-        _renew_proofs(stack)
-        istio.forget(stack)
-        authority = ca.open_authority(stack.folder("certs"))
-        certify(stack, authority)
-        supervisor = Supervisor(stack, units(stack), _began())
-        supervisor.listen(lambda: changed(supervisor))
-        stopping = _signals()
-        if await _started(supervisor, stopping):
-            ready(supervisor)
-            await _serve(stack, supervisor, authority, stopping)
-        _forget_sockets(stack)
+        try:
+            await _run(stack, changed, ready, stopping)
+        finally:
+            _forget_sockets(stack)
+
+
+async def _run(stack: Layout, changed: Listener, ready: Listener, stopping: asyncio.Event) -> None:
+    _renew_proofs(stack)
+    istio.forget(stack)
+    authority = ca.open_authority(stack.folder("certs"))
+    certify(stack, authority)
+    supervisor = Supervisor(stack, units(stack), _began())
+    supervisor.listen(lambda: changed(supervisor))
+    if await _started(supervisor, stopping):
+        ready(supervisor)
+        await _serve(stack, supervisor, authority, stopping)
 
 
 async def _started(supervisor: Supervisor, stopping: asyncio.Event) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import time
 from asyncio.subprocess import Process
@@ -15,12 +14,15 @@ from pathlib import Path
 import psutil
 
 from infra.ca import Authority
-from infra.local import process
+from infra.local import control, process
 from infra.local.layout import Layout, Unusable, write_private
 from infra.local.limits import (
     BACK_OFF,
     BACK_OFF_LONGEST,
     LOOK_EVERY,
+    PROBE_AGAIN,
+    PROBE_EVERY,
+    PROBE_WITHIN,
     STACK_CARE,
     START_TRIES,
     START_WITHIN,
@@ -31,7 +33,7 @@ from infra.local.units import certify
 from mesh.tasks import ended
 
 WAITING, PREPARING, STARTING, READY = "waiting", "preparing", "starting", "ready"
-RESTARTING, FAILED, STOPPED = "restarting", "failed", "stopped"
+NOT_READY, RESTARTING, FAILED, STOPPED = "not ready", "restarting", "failed", "stopped"
 
 
 @dataclass
@@ -194,9 +196,31 @@ class Supervisor:
         self._set(running, READY, running.process.pid)
         running.ready.set()
         try:
-            running.status.problem = process.how_it_ended(await running.process.wait())
+            running.status.problem = process.how_it_ended(await self._watched(running, running.process))
         finally:
             running.ready.clear()
+
+    async def _watched(self, running: Running, watched: Process) -> int:
+        """The status with which a process ends that was ready; until then, whether it still answers."""
+        ending = asyncio.create_task(watched.wait())
+        try:
+            while not (await asyncio.wait({ending}, timeout=_until_next_probe(running.status)))[0]:
+                await self._probe(running, watched.pid)
+            return ending.result()
+        finally:
+            ending.cancel()
+
+    async def _probe(self, running: Running, pid: int) -> None:
+        try:
+            async with asyncio.timeout(PROBE_WITHIN):
+                await running.unit.ready()
+            state, running.status.problem = READY, ""
+        except TimeoutError:
+            state, running.status.problem = NOT_READY, f"no answer within {PROBE_WITHIN:g} s"
+        except Exception as error:
+            state, running.status.problem = NOT_READY, str(error) or repr(error)
+        if state != running.status.state:
+            self._set(running, state, pid)
 
     def _fail(self, running: Running, problem: str) -> None:
         running.status.problem = problem
@@ -210,7 +234,7 @@ class Supervisor:
 
     def _tell(self) -> None:
         told = {
-            "pid": os.getpid(),
+            **control.identity(),
             "startup_seconds": self.startup,
             "url": self.layout.public_url,
             "data_dir": str(self.layout.data),
@@ -238,6 +262,10 @@ def levels(units: Sequence[Unit]) -> Iterator[list[str]]:
 def next_pause(last: float, lived: float) -> float:
     """Seconds before the next start of a process that lived so long: doubling, until one life was steady."""
     return BACK_OFF if not last or lived > STEADY else min(last * 2, BACK_OFF_LONGEST)
+
+
+def _until_next_probe(status: Status) -> float:
+    return PROBE_EVERY if status.state == READY else PROBE_AGAIN
 
 
 def _born(pid: int | None) -> float | None:

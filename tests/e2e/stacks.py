@@ -155,10 +155,7 @@ class Stack:
             yield str(message["to"]), body.get_content() if body else ""
 
     def _told(self) -> dict[str, Any]:
-        try:
-            return control.told(self.layout)
-        except (OSError, ValueError):
-            return {}
+        return control.told(self.layout)
 
     def _wait_until(self, true: Any, log: Path) -> None:
         assert self._process is not None

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import psutil
 import pytest
 
 from infra.local import control
-from infra.settings import development_environment
+from infra.local.layout import layout
+from infra.settings import StackSettings, development_environment
 from tests.e2e.people import eventually
 from tests.e2e.stacks import Stack
 from tests.servers import free_port
@@ -101,7 +103,7 @@ def test_a_setting_that_makes_no_sense_is_named(elsewhere: dict[str, str]) -> No
 
 
 def test_data_of_another_version_stay_untouched(elsewhere: dict[str, str]) -> None:
-    """Data that another PostgreSQL made are refused with both versions, and everything that had started stops."""
+    """Data that another PostgreSQL made are refused with both versions before anything starts."""
     data = Path(elsewhere["TULLE_DATA_DIR"])
     (data / "postgres").mkdir(parents=True)
     (data / "postgres" / "PG_VERSION").write_text("15\n")
@@ -110,6 +112,39 @@ def test_data_of_another_version_stay_untouched(elsewhere: dict[str, str]) -> No
         "ready"
     ) == 0
     assert (data / "postgres" / "PG_VERSION").read_text() == "15\n"
+
+
+def test_a_folder_that_is_no_database_is_named(elsewhere: dict[str, str]) -> None:
+    """A data folder without a database in the database's place is refused with what to do."""
+    (Path(elsewhere["TULLE_DATA_DIR"]) / "postgres").mkdir(parents=True)
+    refused(tulle(elsewhere, "up", "-d"), "no data folder of PostgreSQL", "./tulle reset")
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0, 1.5, 2.5])
+def test_a_start_can_be_stopped_at_any_moment(elsewhere: dict[str, str], seconds: float) -> None:
+    """`down` beside an `up`, however far that is, leaves nothing running and no folder; neither falls over."""
+    up = subprocess.Popen(
+        [sys.executable, "-m", "infra.cli", "up"],
+        cwd=ROOT,
+        env=development_environment() | elsewhere,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(seconds)
+    down = tulle(elsewhere, "down")
+    if down.returncode:
+        # It had not begun: then it comes up, and is stopped now.
+        refused(down, "No stack runs here")
+        up.send_signal(signal.SIGINT)
+    said, _ = up.communicate(timeout=60)
+    assert "Traceback" not in said + down.stderr
+    refused(tulle(elsewhere, "status"), "No stack runs here")
+    place = layout(StackSettings(data_dir=Path(elsewhere["TULLE_DATA_DIR"])))
+    assert not place.run.exists()
+    assert not place.postgres_socket.exists()
+    state = control.told(place)
+    assert not any(process["pid"] for process in state.get("processes", []))
 
 
 def test_status_is_for_programs_too(stack: Stack) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from infra.local import control, limits, supervisor
 from infra.local.layout import Layout, layout
-from infra.local.supervisor import READY, Supervisor, levels, next_pause
+from infra.local.supervisor import NOT_READY, READY, Supervisor, levels, next_pause
 from infra.local.unit import Unit
 from infra.settings import StackSettings
 
@@ -52,6 +52,31 @@ async def test_what_dies_is_started_again(place: Layout) -> None:
     finally:
         await stack.stop()
     assert [status.pid for status in stack.statuses] == [None, None]
+
+
+async def test_what_stops_answering_is_shown(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was ready and does not answer is not ready, and why is told, until it answers again."""
+    faults: list[Exception] = []
+
+    async def ready() -> None:
+        if faults:
+            raise faults[0]
+
+    for name in ("PROBE_EVERY", "PROBE_AGAIN"):
+        monkeypatch.setattr(supervisor, name, 0.01)
+    stack = Supervisor(place, (Unit("one", "sleeps", lambda: ["sleep", "60"], ready, "nowhere"),), time.time())
+    await stack.start()
+    try:
+        (one,) = stack.statuses
+        for fault, told in ((OSError("closed"), "closed"), (TimeoutError(), "no answer within")):
+            faults[:] = [fault]
+            await until(lambda told=told: one.state == NOT_READY and told in one.problem)
+            assert control.told(place)["processes"][0]["state"] == NOT_READY
+            faults.clear()
+            await until(lambda: one.state == READY and one.problem == "")
+        assert one.restarts == 0
+    finally:
+        await stack.stop()
 
 
 async def test_trouble_with_certificates_is_told_and_passes(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

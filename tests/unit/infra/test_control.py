@@ -1,0 +1,67 @@
+"""Who runs here: what verbs believe, and what they do not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from infra.local import control
+from infra.local.control import NotRunning
+from infra.local.layout import Layout, Unusable, layout
+from infra.settings import StackSettings
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Layout:
+    return layout(StackSettings(data_dir=tmp_path / "data"))
+
+
+def dead() -> dict[str, float]:
+    """The identity of a process that is gone, whose number is another's now."""
+    return {"pid": os.getpid(), "born": 1.0}
+
+
+def test_the_lock_says_who_holds_it(place: Layout) -> None:
+    """The stack is the process that holds the lock, whatever an earlier one has said of itself."""
+    (place.data / "state.json").write_text(json.dumps(dead() | {"processes": []}))
+    with control.lock(place) as held:
+        control.claim(held)
+        assert control.supervisor(place).pid == os.getpid()
+        with pytest.raises(Unusable, match="is starting"):
+            control.state(place)
+        (place.data / "state.json").write_text(json.dumps(control.identity() | {"processes": []}))
+        assert control.state(place)["pid"] == os.getpid()
+    with pytest.raises(NotRunning):
+        control.state(place)
+
+
+def test_a_lock_that_is_held_for_a_moment_is_no_stack(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is stopped who holds the lock without saying that it is the stack."""
+    monkeypatch.setattr(control, "CLAIM_WITHIN", 0.1)
+    for left in ("", json.dumps(dead()), '{"pid"', "[]"):
+        (place.data / "lock").write_text(left)
+        with control.lock(place), pytest.raises(Unusable, match="at work in this folder"):
+            control.stop(place)
+
+
+@pytest.mark.parametrize("said", [None, "", "{", "[]", "{}", '{"processes": [{"pid": null, "born": null}]}'])
+def test_a_broken_file_stops_no_verb(place: Layout, said: str | None) -> None:
+    """Without what a stack has said of itself, or with half of it, nothing runs and nothing is left to end."""
+    if said is not None:
+        (place.data / "state.json").write_text(said)
+    for verb in (control.state, control.stop):
+        with pytest.raises(NotRunning):
+            verb(place)
+
+
+@pytest.mark.parametrize("known", ["", "{", "[]", '{"nats": "many"}', '{"nats": null}'])
+def test_broken_ports_are_chosen_anew(tmp_path: Path, known: str) -> None:
+    """A file of ports that cannot be read is written again."""
+    settings = StackSettings(data_dir=tmp_path / "data")
+    before = layout(settings).ports
+    (tmp_path / "data" / "ports.json").write_text(known)
+    assert layout(settings).ports.keys() == before.keys()
+    assert json.loads((tmp_path / "data" / "ports.json").read_text())["nats"] > 0
