@@ -11,6 +11,7 @@ import stat
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from infra.settings import StackSettings
@@ -176,7 +177,7 @@ def _ports(data: Path, held: bool) -> Mapping[str, int]:
     chosen: dict[str, int] = {}
     for name in names:
         wanted = [known[name]] if name in known and (held or free(known[name])) else []
-        chosen[name] = next(port for port in (*wanted, *_candidates(seed)) if port not in chosen.values())
+        chosen[name] = next(port for port in chain(wanted, _candidates(seed)) if port not in chosen.values())
     if chosen != known:
         write_private(file, json.dumps(chosen))
     return chosen

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local import control
+from infra.local import layout as layouts
 from infra.local.control import NotRunning
 from infra.local.layout import Layout, Unusable, layout
 from infra.settings import StackSettings
@@ -65,3 +66,9 @@ def test_broken_ports_are_chosen_anew(tmp_path: Path, known: str) -> None:
     (tmp_path / "data" / "ports.json").write_text(known)
     assert layout(settings).ports.keys() == before.keys()
     assert json.loads((tmp_path / "data" / "ports.json").read_text())["nats"] > 0
+
+
+def test_ports_that_are_known_are_not_looked_for(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb beside a running stack tries no port: those of last time are its own."""
+    monkeypatch.setattr(layouts, "bind", lambda *_: pytest.fail("a port was tried"))
+    assert layout(place.settings).ports == place.ports
