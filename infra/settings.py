@@ -22,7 +22,9 @@ Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_between_commas)]
 Limits = Literal["local", "shared"]
 Mesh = Literal["static", "istio"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 class ServiceSettings(BaseSettings):
@@ -50,8 +52,8 @@ class ServiceSettings(BaseSettings):
     smtp_port: int = 1025
     public_url: str = "http://127.0.0.1:8080"
     """Where people reach the gateway: issuer of tokens, links in mails."""
-    log_level: str = "info"
-    trace_ratio: float = 0.01
+    log_level: LogLevel = "info"
+    trace_ratio: Ratio = 0.01
     """Share of new traces that are recorded, 0 to 1; a sampled caller is always followed."""
 
     @property
@@ -80,7 +82,7 @@ class StackSettings(BaseSettings):
     """The gateway's TLS port, on loopback."""
     data_dir: Path = Path(__file__).parent.parent / ".tulle"
     """Everything that the stack writes, but for its sockets."""
-    trusted_hops: int = 0
+    trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
     """Proxies in front of the gateway whose `x-forwarded-for` is believed."""
     cors_origins: Origins = ()
     """Origins whose pages may call the gateway from a browser, with commas between: `https://app.example.com`."""
@@ -88,8 +90,8 @@ class StackSettings(BaseSettings):
     """Whether rate limits hold per gateway, or over all of them by a service that counts in Valkey (needs Go once)."""
     mesh: Mesh = "static"
     """Who configures the sidecars: files made at the start, or Istio's control plane (needs Go once)."""
-    log_level: str = "info"
-    trace_ratio: float = 0.01
+    log_level: LogLevel = "info"
+    trace_ratio: Ratio = 0.01
 
 
 def inherited_environment() -> dict[str, str]:

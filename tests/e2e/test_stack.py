@@ -97,9 +97,13 @@ def test_a_folder_that_cannot_be_written_is_named(elsewhere: dict[str, str], tmp
     refused(tulle(elsewhere | {"TULLE_DATA_DIR": str(tmp_path / "file" / "data")}, "up", "-d"), "TULLE_DATA_DIR")
 
 
-def test_a_setting_that_makes_no_sense_is_named(elsewhere: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HTTP_PORT", "many"), ("LOG_LEVEL", "loud"), ("TRACE_RATIO", "2"), ("TRUSTED_HOPS", "-1"), ("MESH", "linkerd")],
+)
+def test_a_setting_that_makes_no_sense_is_named(elsewhere: dict[str, str], name: str, value: str) -> None:
     """A bad value is refused by the name of its setting."""
-    refused(tulle(elsewhere | {"TULLE_HTTP_PORT": "many"}, "up", "-d"), "TULLE_HTTP_PORT")
+    refused(tulle(elsewhere | {f"TULLE_{name}": value}, "up", "-d"), f"TULLE_{name}")
 
 
 def test_data_of_another_version_stay_untouched(elsewhere: dict[str, str]) -> None:
