@@ -1,4 +1,4 @@
-"""What all tests share: one PostgreSQL, from which each test gets a database of its own."""
+"""What all tests share: one PostgreSQL, from which each test gets a database of its own; copies of the tree."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import Copy, copy_of_tree
 from tests.servers import Postgres
 
 
@@ -26,3 +27,10 @@ def postgres() -> Iterator[Postgres]:
     finally:
         server.crash()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Copy]:
+    """A copy of the tree for the tests of a module, which change it one after the other."""
+    with copy_of_tree() as made:
+        yield made

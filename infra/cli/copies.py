@@ -23,7 +23,7 @@ def copy(root: Path, into: Path) -> Path:
 
 def changed(copied: Path, root: Path) -> list[Path]:
     """The files that are new or different in a copy, relative to it."""
-    return sorted(path for path in _files(copied) if not _same(copied / path, root / path))
+    return sorted(path for path in files(copied) if not _same(copied / path, root / path))
 
 
 def take(copied: Path, root: Path) -> list[Path]:
@@ -48,7 +48,8 @@ def _remember(undo: contextlib.ExitStack, path: Path) -> None:
     undo.callback(path.unlink, missing_ok=True)
 
 
-def _files(root: Path) -> Iterator[Path]:
+def files(root: Path) -> Iterator[Path]:
+    """The files of a tree, relative to it."""
     for folder, folders, files in os.walk(root):
         ignored = _IGNORED(folder, [*folders, *files])
         folders[:] = [name for name in folders if name not in ignored]

@@ -18,9 +18,9 @@ from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-OPTIONAL = ("conformance", "engines", "istio")
-"""Folders of tests/ that need an engine which the locks do not bring; `--all` or their names run them."""
-STACKS = ("conformance", "e2e", "istio")
+OPTIONAL = ("conformance", "engines", "istio", "scaffold")
+"""Folders of tests/ that need an engine which the locks do not bring, or patience; `--all` or their names run them."""
+STACKS = ("conformance", "e2e", "istio", "scaffold")
 """Folders whose tests wait for stacks more than they compute: they run beside all others."""
 NO_TESTS = 5
 """What pytest ends with when it has found nothing to run."""
@@ -38,7 +38,7 @@ CHECKS = {
 @app.command(context_settings=PASSED_ON)
 def test(
     context: typer.Context,
-    everything: Annotated[bool, typer.Option("--all", help="Also what needs an optional engine; CI does.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also what needs an optional engine, or patience; CI does.")] = False,
 ) -> None:
     """Run the tests. Whatever else is given goes to pytest: folders of tests/ by name, paths, -k, -x …"""
     named = [f"tests/{one}" if (ROOT / "tests" / one).is_dir() else one for one in context.args]

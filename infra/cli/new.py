@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import typer
 
-from infra.cli import copies, scaffold, scaffold_rpc
+from infra.cli import copies, names, scaffold, scaffold_rpc
 from infra.cli.app import app, err
-from infra.cli.scaffold import Refused
+from infra.cli.names import Refused
 from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,7 +24,7 @@ app.add_typer(new, name="new")
 @new.command()
 def service(name: str) -> None:
     """Write a service that works: contract, vertical slice, tests, its row in the topology."""
-    _write(lambda root: scaffold.service(root, scaffold.names(root, name)))
+    _write(lambda root: scaffold.service(root, names.names(root, name)))
 
 
 @new.command()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import keyword
 import re
 import string
 from pathlib import Path
 
-from infra.cli.scaffold import TEMPLATES, Refused
+from infra.cli.names import TEMPLATES, Refused, of_python
 
 SHAPE = re.compile(r"([A-Z][a-z0-9]*){1,6}")
 PARTS = TEMPLATES.parent / "rpc"
@@ -17,20 +16,42 @@ PARTS = TEMPLATES.parent / "rpc"
 def rpc(root: Path, service: str, method: str) -> dict[Path, str]:
     """Each file that the method touches, with its new text. Writes nothing. Raises: Refused."""
     contract = root / "protos" / "tulle" / service / "v1" / f"{service}.proto"
-    domain, servicer = (root / "services" / service / f"{part}.py" for part in ("domain", "servicer"))
+    servicer = root / "services" / service / "servicer.py"
     if not contract.exists() or not servicer.exists():
         raise Refused(f"there is no service {service!r}: `./tulle new service` makes one")
-    if not domain.exists():
-        raise Refused(f"the domain of {service!r} is in several files: follow docs/adding-an-rpc.md by hand")
     values = _values(service, method)
     test = root / "tests" / "unit" / "services" / service / f"test_{values['snake']}.py"
     if f"rpc {method}(" in contract.read_text() or test.exists():
         raise Refused(f"{service!r} has a method {method!r} already")
+    single = servicer.with_name("domain.py").exists()
+    made = {contract: _in_contract(contract.read_text(), values)}
+    return made | (_in_file if single else _in_package)(servicer, test, values)
+
+
+def _in_file(servicer: Path, test: Path, values: dict[str, str]) -> dict[Path, str]:
+    """A domain of one file: its class gets a method."""
+    domain = servicer.with_name("domain.py")
+    values = values | {"use_case": f"self.{values['name']}.{values['snake']}"}
+    method = _in_class(domain.read_text(), values["Name"], _part("method.py", values))
     return {
-        contract: _in_contract(contract.read_text(), values),
-        domain: _imported(_in_class(domain.read_text(), values["Name"], _part("domain.py", values))),
+        domain: _importing(method, "from mesh.model import Caller, User"),
         servicer: _in_class(servicer.read_text(), f"{values['Name']}Servicer", _part("servicer.py", values)),
-        test: _part("test.py", values),
+        test: _part("test_method.py", values),
+    }
+
+
+def _in_package(servicer: Path, test: Path, values: dict[str, str]) -> dict[Path, str]:
+    """A domain of several files: the use case is a function in one of its own, for what it needs is not known yet."""
+    name, snake = values["name"], values["snake"]
+    use_case = servicer.parent / "domain" / f"{snake}.py"
+    if use_case.exists():
+        raise Refused(f"services/{name}/domain/{snake}.py is there already")
+    values = values | {"use_case": snake}
+    method = _in_class(servicer.read_text(), f"{values['Name']}Servicer", _part("servicer.py", values))
+    return {
+        use_case: _part("use_case.py", values),
+        servicer: _importing(method, f"from services.{name}.domain.{snake} import {snake}"),
+        test: _part("test_use_case.py", values),
     }
 
 
@@ -38,7 +59,7 @@ def _values(service: str, method: str) -> dict[str, str]:
     if not SHAPE.fullmatch(method) or len(method) > 40:
         raise Refused(f"{method!r} cannot name a method: write it like CountNotes, 40 characters at most")
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
-    if keyword.iskeyword(snake):
+    if of_python(snake):
         raise Refused(f"{method!r} would be `{snake}`, a reserved word of Python: take another")
     camel = method[0].lower() + method[1:]
     return {"name": service, "Name": service.capitalize(), "Method": method, "method": camel, "snake": snake}
@@ -71,9 +92,9 @@ def _in_class(source: str, name: str, text: str) -> str:
     return "".join(lines)
 
 
-def _imported(source: str) -> str:
-    """The domain with what the new method needs; ruff puts it where it belongs."""
+def _importing(source: str, line: str) -> str:
+    """The module with one more import; ruff puts it where it belongs."""
     first = next(node.lineno for node in ast.parse(source).body if isinstance(node, ast.ImportFrom) and node.level == 0)
     lines = source.splitlines(keepends=True)
-    lines.insert(first, "from mesh.model import Caller, User\n")
+    lines.insert(first, f"{line}\n")
     return "".join(lines)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.rules.tree import ROOT
+from tests.copies import ROOT, Copy
 
 PAGE = (ROOT / "docs" / "adding-an-rpc.md").read_text()
 EDIT = re.compile(
@@ -22,13 +18,11 @@ COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def edited(copy: Copy) -> Copy:
     """The tree with all edits of the page made."""
-    root = tmp_path_factory.mktemp("tree") / "t"
-    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".git", ".venv", ".tulle", "__pycache__", ".*_cache"))
     for edit in EDIT.finditer(PAGE):
-        change(root / edit["path"], edit["before"], edit["text"])
-    return root
+        change(copy.root / edit["path"], edit["before"], edit["text"])
+    return copy
 
 
 def change(path: Path, before: str | None, text: str) -> None:
@@ -42,20 +36,11 @@ def change(path: Path, before: str | None, text: str) -> None:
 
 
 @pytest.mark.parametrize("command", [line for block in COMMANDS.findall(PAGE) for line in block.splitlines()])
-def test_the_page_works(copy: Path, command: str) -> None:
+def test_the_page_works(edited: Copy, command: str) -> None:
     """Each command of the page succeeds in a tree with the changes of the page."""
-    launcher, verb, *arguments = command.split()
+    launcher, *arguments = command.split()
     assert launcher == "./tulle"
-    environment = {**os.environ, "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'codegen' / 'gen'}"}
-    done = subprocess.run(
-        # `./tulle` makes an environment first; here there is one already.
-        [sys.executable, "-m", "infra.cli", verb, *arguments],
-        cwd=copy,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = edited.tulle(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

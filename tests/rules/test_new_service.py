@@ -1,40 +1,24 @@
-"""`./tulle new service`, run in a copy of the tree as docs/adding-a-service.md says."""
+"""`./tulle new service` and `new rpc`, run in a copy of the tree as docs/adding-a-service.md says."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
 
-from infra.cli import scaffold
-from tests.rules.tree import ROOT
+from infra.cli import copies, names
+from infra.cli.names import Names
+from tests.copies import ROOT, Copy
 
 PAGE = (ROOT / "docs" / "adding-a-service.md").read_text()
-COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("./tulle new", "./tulle check", "./tulle test"))]
-
-
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree as it is."""
-    root = tmp_path_factory.mktemp("tree") / "t"
-    ignored = shutil.ignore_patterns(".git", ".venv", ".tulle", "__pycache__", ".*_cache")
-    return Path(shutil.copytree(ROOT, root, ignore=ignored))
-
-
-def tulle(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'codegen' / 'gen'}"}
-    command = [sys.executable, "-m", "infra.cli", *arguments]
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+COMMANDS = re.findall(r"^\./tulle .*$", PAGE.partition("## What it wrote")[0], re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_works(copy: Path, command: str) -> None:
-    """Each command of the page succeeds, one after the other."""
-    done = tulle(copy, *command.split()[1:])
+def test_the_page_works(copy: Copy, command: str) -> None:
+    """Each command of the page's beginning succeeds, one after the other."""
+    done = copy.tulle(*command.split()[1:])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -46,54 +30,124 @@ def test_the_page_has_its_commands() -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("users", "already"),
+        ("users", "there already"),
+        ("objects", "there already"),
         ("gateway", "reserved"),
+        ("mail", "reserved"),
+        ("provisioner", "reserved"),
+        ("select", "reserved"),
         ("class", "reserved"),
-        ("Notes", "cannot name"),
+        ("none", "reserved"),
+        ("list", "reserved"),
+        ("pytest", "needs `pytest` for something else"),
+        ("store", "needs `Store` for something else"),
+        ("Auth", "cannot name"),
+        ("2x", "cannot name"),
+        ("my-notes", "cannot name"),
         ("my_notes", "cannot name"),
         ("../notes", "cannot name"),
+        ("", "cannot name"),
     ],
 )
-def test_a_bad_name_is_refused(copy: Path, name: str, why: str) -> None:
-    """A name that cannot be has one sentence, status 2, and nothing is written."""
-    before = sorted(copy.glob("services/*"))
-    done = tulle(copy, "new", "service", name)
-    assert (done.returncode, why in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
-    assert sorted(copy.glob("services/*")) == before
+def test_a_bad_name_is_refused(name: str, why: str) -> None:
+    """A name that cannot be is refused with one sentence that says why."""
+    with pytest.raises(names.Refused, match=why) as refused:
+        names.names(ROOT, name)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("service", "method", "why"),
+    ("arguments", "why"),
     [
-        ("users", "GetProfile", "already"),
-        ("users", "getProfile", "cannot name"),
-        ("users", "Get_Profile", "cannot name"),
-        ("users", "Import", "reserved"),
-        ("users", "Profile", "already"),
-        ("auth", "CountAccounts", "several files"),
-        ("nothing", "CountThings", "no service"),
+        ("service users", "already"),
+        ("service class", "reserved"),
+        ("rpc users GetProfile", "already"),
+        ("rpc users getProfile", "cannot name"),
+        ("rpc users Get_Profile", "cannot name"),
+        ("rpc users Import", "reserved"),
+        ("rpc users Profile", "already"),
+        ("rpc auth SignUp", "already"),
+        ("rpc nothing CountThings", "no service"),
     ],
 )
-def test_a_bad_method_is_refused(copy: Path, service: str, method: str, why: str) -> None:
-    """A method that cannot be has one sentence, status 2, and nothing is written."""
-    proto = copy / "protos/tulle/users/v1/users.proto"
-    before = proto.read_text()
-    done = tulle(copy, "new", "rpc", service, method)
+def test_a_refusal_writes_nothing(copy: Copy, arguments: str, why: str) -> None:
+    """What cannot be has one sentence and status 2, and every file is as it was."""
+    before = copy.files()
+    done = copy.tulle("new", *arguments.split())
     assert (done.returncode, why in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
-    assert proto.read_text() == before
+    assert copy.files() == before
 
 
-def test_a_service_that_is_there_gets_a_method(copy: Path) -> None:
-    """The method joins a service that was written by hand, and its test passes."""
-    assert tulle(copy, "new", "rpc", "users", "CountFriends").returncode == 0
-    done = tulle(copy, "test", "tests/unit/services/users", "-k", "for_who_asks")
+@pytest.mark.parametrize("service", ["users", "auth"])
+def test_a_service_that_is_there_gets_a_method(copy: Copy, service: str) -> None:
+    """The method joins a service that was written by hand, be its domain one file or several, and its test passes."""
+    done = copy.tulle("new", "rpc", service, "CountFriends")
+    assert done.returncode == 0, done.stderr
+    done = copy.tulle("test", f"tests/unit/services/{service}", "-k", "for_who_asks")
     assert done.returncode == 0, done.stdout  # pytest's 5 would say that there was none
 
 
+def test_what_methods_were_given_is_whole(copy: Copy) -> None:
+    """After all that, every static check passes."""
+    done = copy.tulle("check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_does_not_build_is_not_written(copy: Copy) -> None:
+    """A template that makes a contract without a deadline says so, and every file is as it was."""
+    template = copy.root / "infra/cli/templates/service/protos/tulle/NAME/v1/NAME.proto.tmpl"
+    template.write_text(template.read_text().replace("deadline: {seconds: 3}\n", "\n"))
+    before = copy.files()
+    done = copy.tulle("new", "service", "tasks")
+    assert (done.returncode, "nothing was written" in done.stderr, "deadline" in done.stderr) == (2, True, True)
+    assert copy.files() == before
+
+
+def test_what_is_stale_is_not_built_upon(copy: Copy) -> None:
+    """Generated files that are not fresh are told first, and every file is as it was."""
+    (copy.root / "docs" / "policy.md").write_text("old")
+    before = copy.files()
+    done = copy.tulle("new", "service", "tasks")
+    assert (done.returncode, "not fresh" in done.stderr) == (2, True)
+    assert copy.files() == before
+
+
+def test_all_or_nothing_is_taken(tmp_path: Path) -> None:
+    """A file that cannot be written undoes those that were: contents, files and folders."""
+    tried, tree = tmp_path / "tried", tmp_path / "tree"
+    for path in ("a", "b/c/d", "e/f"):
+        (tried / path).parent.mkdir(parents=True, exist_ok=True)
+        (tried / path).write_text("new")
+    tree.mkdir()
+    (tree / "a").write_text("old")
+    (tree / "e").write_text("a file where a folder is needed")
+    with pytest.raises(OSError, match="e"):
+        copies.take(tried, tree)
+    assert {path.name: path.read_text() for path in tree.iterdir()} == {
+        "a": "old",
+        "e": "a file where a folder is needed",
+    }
+    (tree / "e").unlink()
+    assert copies.take(tried, tree) == [Path("a"), Path("b/c/d"), Path("e/f")]
+    assert copies.changed(tried, tree) == []
+
+
 @pytest.mark.parametrize(
-    ("name", "resource", "plural"),
-    [("notes", "note", "notes"), ("entries", "entry", "entries"), ("billing", "billing_item", "billing_items")],
+    ("name", "resource"),
+    [
+        ("notes", "note"),
+        ("entries", "entry"),
+        ("boxes", "box"),
+        ("orders", "order"),
+        ("billing", "billing_item"),
+        ("news", "news_item"),
+        ("status", "status_item"),
+        ("stores", "stores_item"),
+        ("organisations", "organisations_item"),
+        ("lists", "lists_item"),
+    ],
 )
-def test_a_name_gives_its_resource(name: str, resource: str, plural: str) -> None:
-    """A plural names its resource; another name has items."""
-    assert scaffold.names(ROOT, name) == scaffold.Names(name, resource, plural)
+def test_a_name_gives_its_resource(name: str, resource: str) -> None:
+    """A plural names its resource, unless that is something else already; another name has items."""
+    plural = f"{resource}s" if resource.endswith("_item") else name
+    assert names.names(ROOT, name) == Names(name, resource, plural)

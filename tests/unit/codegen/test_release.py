@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,31 +17,28 @@ from codegen.breaking.__main__ import since
 from codegen.breaking.baseline import BadBaseline, judged
 from codegen.breaking.breaks import Break
 from codegen.breaking.release import NoRelease, release
+from tests.copies import copy_of_tree
 
 TODAY = datetime.date(2026, 1, 31)
 USERS = "protos/tulle/users/v1/users.proto"
 BROKEN = "deadline tulle.users.v1.UsersService/GetProfile"
 
 
-def git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
-    return done.stdout
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True)
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree() -> Iterator[Path]:
     """The files of the project in a repository of their own, all committed, released as 0.4.0."""
-    root = tmp_path / "tree"
-    for name in git(build.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
-        if name and (build.ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(build.ROOT / name, root / name)
-    changelog = root / "CHANGELOG.md"
-    changelog.write_text("# Changelog\n\n## Unreleased\n\n### Added\n- Everything.\n")
-    baseline.write(root, "0.4.0", build.build(root)[f"{build.GEN}/contract.binpb"])
-    git(root, "init", "-q")
-    commit(root)
-    return root
+    with copy_of_tree() as made:
+        root = made.root
+        changelog = root / "CHANGELOG.md"
+        changelog.write_text("# Changelog\n\n## Unreleased\n\n### Added\n- Everything.\n")
+        baseline.write(root, "0.4.0", build.build(root)[f"{build.GEN}/contract.binpb"])
+        git(root, "init", "-q")
+        commit(root)
+        yield root
 
 
 def commit(root: Path) -> None:
