@@ -38,7 +38,7 @@ CHECKS = {
 @app.command(context_settings=PASSED_ON)
 def test(
     context: typer.Context,
-    everything: Annotated[bool, typer.Option("--all", help="Also what needs an optional engine, or patience; CI does.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also what needs an engine or patience; CI does.")] = False,
 ) -> None:
     """Run the tests. Whatever else is given goes to pytest: folders of tests/ by name, paths, -k, -x …"""
     named = [f"tests/{one}" if (ROOT / "tests" / one).is_dir() else one for one in context.args]
