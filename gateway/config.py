@@ -34,14 +34,14 @@ def gateway(contract: Contract, addresses: Addresses) -> Config:
     ]
     callees = contract.workload(GATEWAY).calls
     clusters = [upstreams.workload_cluster(GATEWAY, callee, addresses) for callee in callees]
-    clusters += shared_limits.clusters(addresses)
-    clusters.append(collector())
+    clusters += helpers(addresses)
     return envoy.bootstrap(GATEWAY, addresses, listeners, clusters, hops.EDGE_HEAP, hops.EDGE_CONNECTIONS)
 
 
-def collector() -> Config:
-    """Where the gateway's own spans go."""
-    return {"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}}
+def helpers(addresses: Addresses) -> list[Config]:
+    """The clusters that are no workloads: who adds up limits, and where the gateway's own spans go."""
+    collector = {"name": TRACES, "type": "STATIC", "load_assignment": {"cluster_name": TRACES}}
+    return [*shared_limits.clusters(addresses), collector]
 
 
 def _tls(addresses: Addresses) -> Config:
@@ -52,9 +52,19 @@ def _listener(name: str, host: str, port: int, chain: Config) -> Config:
     return {
         "name": name,
         "address": envoy.tcp(host, port),
-        "per_connection_buffer_limit_bytes": hops.HOP_BUFFER,
-        "filter_chains": [chain | {"transport_socket_connect_timeout": envoy.seconds(hops.HOP_HANDSHAKE)}],
+        **buffers(),
+        "filter_chains": [chain | handshake()],
     }
+
+
+def buffers() -> Config:
+    """How much a listener holds for one connection."""
+    return {"per_connection_buffer_limit_bytes": hops.HOP_BUFFER}
+
+
+def handshake() -> Config:
+    """How soon a client must have shaken hands."""
+    return {"transport_socket_connect_timeout": envoy.seconds(hops.HOP_HANDSHAKE)}
 
 
 def _manager(name: str, contract: Contract, addresses: Addresses) -> Config:
@@ -92,6 +102,7 @@ def edge(contract: Contract, addresses: Addresses) -> Config:
         "request_timeout": envoy.seconds(hops.REQUEST_WITHIN),
         "stream_idle_timeout": envoy.seconds(hops.STREAM_IDLE),
         "forward_client_cert_details": "SANITIZE",
+        "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
         "early_header_mutation_extensions": [envoy.forget("x-envoy-", "x-tulle-", "x-forwarded-client-cert")],

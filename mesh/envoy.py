@@ -19,6 +19,9 @@ type_url = "type.googleapis.com/{}".format
 
 Config = dict[str, Any]
 
+SERVER = "tulle"
+"""What every Envoy calls itself in responses."""
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -190,7 +193,7 @@ def manager(name: str, filters: list[Config], routes: Config, **fields: Any) -> 
         stat_prefix=name,
         http_filters=[*filters, ROUTER],
         max_request_headers_kb=hops.HEADERS_KIB,
-        server_name="tulle",
+        server_name=SERVER,
         **routes,
         **fields,
     )

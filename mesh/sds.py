@@ -28,10 +28,13 @@ log = structlog.get_logger()
 
 
 class Secrets:
-    """The secrets of one workload, whose certificates are in `folder` (infra/ca.py)."""
+    """The secrets of one workload, whose certificates are in `folder` (infra/ca.py).
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    `shown`: folders of more certificates, which it shows to who is not of the mesh.
+    """
+
+    def __init__(self, folder: Path, *shown: Path) -> None:
+        self._folders = {IDENTITY: folder, AUTHORITY: folder} | {"file-cert:" + "~".join(files(of)): of for of in shown}
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve them on `server`."""
@@ -62,19 +65,23 @@ class Secrets:
 
     def _heard(self, request: pb.DiscoveryRequest) -> tuple[str, ...]:
         if request.error_detail.code:
-            log.error("an Envoy refuses its certificate", why=request.error_detail.message, folder=str(self._folder))
+            log.error(
+                "an Envoy refuses its certificate",
+                why=request.error_detail.message,
+                folder=str(self._folders[IDENTITY]),
+            )
         return tuple(request.resource_names)
 
     def _version(self) -> str:
-        return (self._folder / "current").readlink().name
+        return " ".join((folder / "current").readlink().name for folder in dict.fromkeys(self._folders.values()))
 
     def response(self, names: tuple[str, ...], version: str) -> pb.DiscoveryResponse:
         """The secrets `names`, of those that there are."""
-        identity = ca.read(self._folder)
         response = pb.DiscoveryResponse(version_info=version, type_url=TYPE, nonce=version)
         for name in names:
-            if name in (IDENTITY, AUTHORITY):
-                response.resources.add(type_url=TYPE, value=_secret(name, identity).SerializeToString())
+            if name in self._folders:
+                secret = _secret(name, ca.read(self._folders[name]))
+                response.resources.add(type_url=TYPE, value=secret.SerializeToString())
         return response
 
 
@@ -88,11 +95,14 @@ def _secret(name: str, identity: ca.Identity) -> pb.Secret:
     return secret
 
 
-async def serve(certs: Path, run: Path, workloads: list[str]) -> None:
-    """Serve each workload's secrets on its socket until SIGTERM."""
+async def serve(certs: Path, run: Path, wanted: list[str]) -> None:
+    """Serve each workload's secrets on its socket until SIGTERM. `wanted`: `workload[+certificate that it shows]`."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    servers = [_server(certs / name, socket(run, name)) for name in workloads]
+    servers = []
+    for workload, *shown in (each.split("+") for each in wanted):
+        secrets = Secrets(certs / workload, *(certs / name for name in shown))
+        servers.append(_server(secrets, socket(run, workload)))
     for server in servers:
         await server.start()
     await stopping.wait()
@@ -104,9 +114,14 @@ def socket(run: Path, workload: str) -> Path:
     return run / f"{workload}.sds.sock"
 
 
-def _server(certificates: Path, path: Path) -> grpc.aio.Server:
+def files(folder: Path) -> tuple[str, str]:
+    """The certificate and the key of a folder, under which istiod's configuration asks for what is shown."""
+    return f"{folder}/current/cert.pem", f"{folder}/current/key.pem"
+
+
+def _server(secrets: Secrets, path: Path) -> grpc.aio.Server:
     server = grpc.aio.server()
-    Secrets(certificates).add_to(server)
+    secrets.add_to(server)
     path.unlink(missing_ok=True)
     server.add_insecure_port(f"unix:{path}")
     return server

@@ -9,6 +9,7 @@ from mesh.contract import Contract
 from mesh.envoy import Addresses, Config
 from mesh.sidecar import credential
 from services import topology
+from services.topology import GATEWAY
 
 XDS, SDS = "xds-grpc", "sds-grpc"
 """Names that istiod's own configuration expects."""
@@ -23,8 +24,11 @@ def bootstrap(workload: str, contract: Contract, addresses: Addresses, istiod: i
         upstreams.local_cluster(SDS, str(sds.socket(Path(addresses.run_dir), workload))),
         upstreams.remote_cluster(XDS, "127.0.0.1", istiod),
     ]
-    config = envoy.bootstrap(workload, addresses, [], clusters, hops.SIDECAR_HEAP, hops.SIDECAR_CONNECTIONS)
-    config["static_resources"]["secrets"] = [credential(workload, addresses)]
+    edge = workload == GATEWAY
+    most = (hops.EDGE_HEAP, hops.EDGE_CONNECTIONS) if edge else (hops.SIDECAR_HEAP, hops.SIDECAR_CONNECTIONS)
+    config = envoy.bootstrap(workload, addresses, [], clusters, *most)
+    if not edge:
+        config["static_resources"]["secrets"] = [credential(workload, addresses)]
     config["dynamic_resources"] = {"ads_config": _istiod(), "lds_config": _ads(), "cds_config": _ads()}
     return config | {"node": _node(workload, _address(workload, contract))}
 
@@ -44,9 +48,9 @@ def _ads() -> Config:
 
 
 def _node(workload: str, address: str) -> Config:
-    namespace = topology.NAMESPACE
+    namespace, kind = topology.NAMESPACE, "router" if workload == GATEWAY else "sidecar"
     return {
-        "id": f"sidecar~{address}~{workload}.{namespace}~{namespace}.svc.cluster.local",
+        "id": f"{kind}~{address}~{workload}.{namespace}~{namespace}.svc.cluster.local",
         "cluster": f"{workload}.{namespace}",
         "metadata": {
             "NAME": workload,

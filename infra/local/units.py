@@ -29,7 +29,8 @@ def units(layout: Layout) -> tuple[Unit, ...]:
     sidecar = istio.sidecar if with_istio else _sidecar
     for workload in served:
         made += [_service(layout, workload), sidecar(layout, workload)]
-    return (*made, _gateway(layout, served))
+    edge = _gateway(layout, served)
+    return (*made, istio.configured(layout, edge) if with_istio else edge)
 
 
 def _boxes(layout: Layout) -> tuple[Unit, ...]:

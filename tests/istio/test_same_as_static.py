@@ -5,4 +5,5 @@ from tests.e2e.test_inside import *  # noqa: F403
 from tests.e2e.test_journey import *  # noqa: F403
 from tests.e2e.test_kills import *  # noqa: F403
 from tests.e2e.test_policy_matrix import *  # noqa: F403
+from tests.e2e.test_rest_conformance import *  # noqa: F403
 from tests.e2e.test_sessions import *  # noqa: F403

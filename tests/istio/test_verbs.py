@@ -12,7 +12,7 @@ def test_kubectl_shows_the_policies(stack: Stack) -> None:
     """What kubectl lists are this stack's objects, in its namespace."""
     done = tulle(settings_of(stack), "kubectl", "get", "authorizationpolicies", "-o", "name")
     policies = [line.rpartition("/")[2] for line in done.stdout.splitlines()]
-    assert policies == ["auth", "nobody", "users"], done.stderr
+    assert policies == ["auth", "edge", "nobody", "users"], done.stderr
 
 
 def test_istioctl_finds_nothing_to_complain_about(stack: Stack) -> None:

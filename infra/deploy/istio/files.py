@@ -18,7 +18,7 @@ PUBLIC_URL = "https://tulle.example.com"
 
 FILES: Mapping[str, Callable[[Contract], list[Manifest]]] = {
     # Values of Istio's own chart for istiod.
-    "mesh": lambda contract: [{"meshConfig": sidecars.mesh()}],
+    "mesh": lambda contract: [{"meshConfig": sidecars.mesh(), "env": sidecars.ISTIOD}],
     "workloads": workloads,
     "policies": policies,
     "ingress": lambda contract: ingress(contract, addresses(PUBLIC_URL)),

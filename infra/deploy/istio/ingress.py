@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway import config, routes
+from gateway import config, cors, routes
 from gateway.limits import JWT
 from infra.deploy.istio import objects
-from infra.deploy.istio.objects import ROUTER, Manifest, envoy_filter, http_filter, manager, patch, thing
+from infra.deploy.istio.objects import ROUTER, Manifest, drop, envoy_filter, http_filter, manager, patch, thing
 from infra.deploy.istio.policies import retries
 from infra.deploy.istio.workloads import contract_volume, deployment
 from mesh import envoy, hops
@@ -25,13 +25,18 @@ EDGE = config.EDGE
 HTTPS = 8443
 """The port of the pods; clients see 443."""
 _SELECTED = {"app": GATEWAY}
+_SHOWN = "/etc/tulle/edge"
+_CERTIFICATE, _KEY = f"{_SHOWN}/tls.crt", f"{_SHOWN}/tls.key"
 
 
 def ingress(contract: Contract, addresses: Addresses) -> list[Manifest]:
     """All of it."""
+    return [*_pods(contract), listeners([https(HTTPS, _CERTIFICATE, _KEY)]), *rules(contract, addresses)]
+
+
+def rules(contract: Contract, addresses: Addresses) -> list[Manifest]:
+    """What holds wherever it listens."""
     return [
-        *_pods(contract),
-        _listener(),
         _routes(contract),
         _believed(addresses),
         _allowed(contract),
@@ -45,21 +50,34 @@ def _pods(contract: Contract) -> Iterator[Manifest]:
     reached = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "selector": _SELECTED, "ports": [port]}
     yield thing("v1", "Service", GATEWAY, spec=reached)
     volume, mount = contract_volume()
+    shown = {"name": EDGE, "secret": {"secretName": EDGE}}
+    mounts = [mount, {"name": EDGE, "mountPath": _SHOWN, "readOnly": True}]
     # Istio's injection makes the proxy of this container.
-    proxy = {"name": "istio-proxy", "image": "auto", "volumeMounts": [mount]}
-    pod = {"serviceAccountName": GATEWAY, "containers": [proxy], "volumes": [volume]}
+    proxy = {"name": "istio-proxy", "image": "auto", "volumeMounts": mounts}
+    pod = {"serviceAccountName": GATEWAY, "containers": [proxy], "volumes": [volume, shown]}
     made = deployment(contract.workload(GATEWAY), {"inject.istio.io/templates": "gateway"}, pod)
     made["spec"]["template"]["metadata"]["labels"] = _SELECTED | {"sidecar.istio.io/inject": "true"}
     yield made
 
 
-def _listener() -> Manifest:
-    server = {
-        "port": {"number": HTTPS, "name": "https", "protocol": "HTTPS"},
+def listeners(servers: list[Manifest]) -> Manifest:
+    """Where it listens."""
+    return thing("networking.istio.io/v1", "Gateway", EDGE, spec={"selector": _SELECTED, "servers": servers})
+
+
+def https(port: int, certificate: str, key: str, **more: str) -> Manifest:
+    """A listener with TLS. `certificate`, `key`: files, since who may read one Secret by name may read them all."""
+    return {
+        "port": {"number": port, "name": "https", "protocol": "HTTPS"},
         "hosts": ["*"],
-        "tls": {"mode": "SIMPLE", "credentialName": EDGE, "minProtocolVersion": "TLSV1_3"},
+        "tls": {
+            "mode": "SIMPLE",
+            "serverCertificate": certificate,
+            "privateKey": key,
+            "minProtocolVersion": "TLSV1_3",
+        },
+        **more,
     }
-    return thing("networking.istio.io/v1", "Gateway", EDGE, spec={"selector": _SELECTED, "servers": [server]})
 
 
 def _routes(contract: Contract) -> Manifest:
@@ -121,18 +139,29 @@ def _filters(contract: Contract, addresses: Addresses) -> Manifest:
     """In an order that is policy: strict, transcoded, limited by address; tokens and roles; limited by caller."""
     keys = f"outbound|{topology.PORT}||{topology.host(config.AUTH)}"
     patches = [
-        # The collector of the edge's spans, which has no address (gateway/config.py).
-        patch(objects.EDGE, "CLUSTER", "ADD", config.collector()),
+        *(patch(objects.EDGE, "CLUSTER", "ADD", one) for one in config.helpers(addresses)),
         manager(
             objects.EDGE,
             envoy.typed(_MANAGER, max_request_headers_kb=hops.HEADERS_KIB, **config.edge(contract, addresses)),
         ),
+        *_connections(),
+        *(drop(objects.EDGE, one) for one in _UNASKED),
         *(http_filter(objects.EDGE, "INSERT_FIRST", one) for one in reversed(config.before(contract, addresses))),
         http_filter(objects.EDGE, "REPLACE", config.tokens(addresses, keys), JWT),
         *(http_filter(objects.EDGE, "INSERT_BEFORE", one, ROUTER) for one in config.after(addresses)),
         *_route_patches(contract, addresses),
     ]
     return envoy_filter(EDGE, _SELECTED, patches)
+
+
+_UNASKED = ("envoy.filters.http.grpc_stats", "envoy.filters.http.fault", cors.FILTER)
+"""Filters that Istio adds and the static gateway lacks, or has elsewhere."""
+
+
+def _connections() -> Iterator[Manifest]:
+    """What one connection may hold, and how soon it must have shaken hands."""
+    yield patch(objects.EDGE, "LISTENER", "MERGE", config.buffers())
+    yield patch(objects.EDGE, "FILTER_CHAIN", "MERGE", config.handshake())
 
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -145,9 +174,9 @@ def _route_patches(contract: Contract, addresses: Addresses) -> Iterator[Manifes
     *methods, rest = rows["routes"]
     whole = {key: host[key] for key in _FOR_ALL} | {"routes": [rest]}
     whole |= {"typed_per_filter_config": rows["typed_per_filter_config"]}
-    yield patch(objects.EDGE, "VIRTUAL_HOST", "MERGE", whole, routeConfiguration={"portNumber": HTTPS})
+    yield patch(objects.EDGE, "VIRTUAL_HOST", "MERGE", whole)
     for row in methods:
-        where = {"portNumber": HTTPS, "vhost": {"route": {"name": row["name"]}}}
+        where = {"vhost": {"route": {"name": row["name"]}}}
         value = {key: row[key] for key in _FOR_ONE}
         yield patch(objects.EDGE, "HTTP_ROUTE", "MERGE", value, routeConfiguration=where)
 

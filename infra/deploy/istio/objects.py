@@ -53,5 +53,15 @@ def http_filter(context: str, operation: str, value: Config, beside: str = "") -
     return patch(context, "HTTP_FILTER", operation, value, listener=_listener(place))
 
 
+def drop(context: str, name: str) -> Manifest:
+    """Without this HTTP filter."""
+    place = {"name": _MANAGER, "subFilter": {"name": name}}
+    return {
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": context, "listener": _listener(place)},
+        "patch": {"operation": "REMOVE"},
+    }
+
+
 def _listener(network_filter: Config) -> Config:
     return {"filterChain": {"filter": network_filter}}

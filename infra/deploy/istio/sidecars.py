@@ -42,9 +42,21 @@ def mesh() -> Mapping[str, Any]:
                 "setCurrentClientCertDetails": {"uri": True, "subject": False, "dns": False},
                 "requestId": {"disabled": True},
                 "attemptCount": {"disabled": True},
+                # Nobody learns from a response what is behind it.
+                "envoyDebugHeaders": {"disabled": True},
+                "server": {"value": envoy.SERVER},
             },
         },
     }
+
+
+ISTIOD = {
+    # Envoys ask for keys themselves: istiod is no caller of the workload that has them.
+    "PILOT_JWT_ENABLE_REMOTE_JWKS": "envoy",
+    # The edge tells a client itself to go on: it holds a body until it is checked, and would wait for a service's word.
+    "ENABLE_100_CONTINUE_HEADERS": "false",
+}
+"""What istiod is told in its environment, for want of a field of the mesh configuration."""
 
 
 def sockets(workload: Workload, addresses: Addresses, port: int, **listener: str) -> Manifest:
