@@ -118,6 +118,7 @@ CLEAN_BATCH = limit("CLEAN_BATCH", 1000, "rows", "Deleted by one statement: shor
 # NATS
 NATS_PING = limit("NATS_PING", 5.0, "s", "Two unanswered pings and the connection is taken for dead.")
 NATS_PAUSE = limit("NATS_PAUSE", 0.25, "s", "Between two attempts to connect, and up to twice that by chance.")
+NATS_LOOK = limit("NATS_LOOK", 0.5, "s", "Between two looks whether a client is closed that forgot to say so.")
 
 # Valkey
 CACHE_TIMEOUT = limit("CACHE_TIMEOUT", 0.5, "s", "Counters are local; slower is as good as gone: callers fall back.")

@@ -100,7 +100,7 @@ class Bus:
         log.info("nats_connected")
         try:
             await self._set(client)
-            await lost.wait()
+            await _closed(client, lost)
             log.warning("nats_lost")
         finally:
             await self._set(None)
@@ -146,6 +146,14 @@ async def connect(url: str, user: str, password: str, **callbacks: Any) -> Clien
         **callbacks,
     )
     return client
+
+
+async def _closed(client: Client, told: asyncio.Event) -> None:
+    """Return when the client is closed. It should say so, and does not when its farewell meets a dead connection."""
+    while client.is_connected and not told.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.NATS_LOOK):
+                await told.wait()
 
 
 async def _ignore(error: Exception) -> None:

@@ -249,3 +249,35 @@ async def _ready(bus: Bus) -> bool:
 
 async def _not_ready(bus: Bus) -> bool:
     return not await _ready(bus)
+
+
+@pytest.mark.parametrize("way", ["in silence", "over its farewell"])
+async def test_a_client_that_dies_without_a_word_is_replaced(site: Site, way: str) -> None:
+    """A client that is closed and has told nobody is noticed, and a new one takes its place."""
+    async with site.open_bus("users") as bus:
+        client = await bus.client()
+        if way == "in silence":
+            await client._close(Client.CLOSED, do_cbs=False)
+        else:
+            _break(client)
+            site.nats.kill()
+            await asyncio.sleep(0.2)
+            await site.nats.start()
+
+        async def replaced() -> bool:
+            return await bus.client() is not client
+
+        await eventually(replaced)
+        await bus.ready()
+
+
+def _break(client: Client) -> None:
+    """Let the client have something left to say when its connection breaks, which then fails."""
+    transport = client._transport
+    assert transport is not None
+
+    async def drain() -> None:
+        raise ConnectionResetError
+
+    transport.drain = drain  # type: ignore[method-assign]
+    client._pending_data_size = 1
