@@ -25,7 +25,7 @@ from mesh.contract import Contract
 from mesh.identity import SidecarIdentity
 from mesh.server import serving
 from mesh.telemetry import Telemetry
-from services.topology import WORKLOADS, Workload
+from services.topology import GATEWAY, WORKLOAD, WORKLOADS, Workload
 from tests.conformance.library import LIBRARY, Library
 from tests.conformance.testing import TESTING, Testing
 from tests.integration.envoy.rig import Rig, rig
@@ -60,7 +60,7 @@ def protos() -> bytes:
 
 def test_contract() -> Contract:
     """The contract of this build and of the protos beside this file, with a topology to match."""
-    calls = {CALLER: ("auth", OURS.name), "gateway": ("auth", "users", OURS.name), "operator": ("auth", "users")}
+    calls = {CALLER: ("auth", OURS.name), GATEWAY: (*WORKLOAD[GATEWAY].calls, OURS.name)}
     rows = (replace(workload, calls=calls.get(workload.name, workload.calls)) for workload in WORKLOADS)
     return contract.load(protos(), (*rows, OURS), ("tulle.", "grpc.testing"))
 

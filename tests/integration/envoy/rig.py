@@ -288,10 +288,10 @@ def _identities(addresses: Addresses, contract: Contract) -> ca.Authority:
 
 @contextmanager
 def rig(of: Contract | None = None, **changes: Any) -> Iterator[Rig]:
-    """Services auth and users, all sidecars and the gateway. `of`: another contract; `changes`: of the Addresses."""
+    """All services, their sidecars and the gateway. `of`: another contract; `changes`: of the Addresses."""
     root, of = Path(tempfile.mkdtemp(prefix="tulle-")), of or contract()
     addresses, signer = replace(_addresses(root, of), **changes), Signer()
-    services = {name: Service(name) for name in ("auth", "users")}
+    services = {workload.name: Service(workload.name) for workload in topology.WORKLOADS if workload.serves}
     services["auth"].answers[GET_JWKS] = lambda request, context: signer.jwks()
     made = Rig(addresses, _identities(addresses, of), services, signer, of)
     try:
