@@ -19,6 +19,7 @@ import pytest
 from infra.local import control
 from infra.local.layout import layout
 from infra.settings import StackSettings, development_environment
+from services.topology import SERVICES
 from tests.e2e.people import eventually
 from tests.e2e.stacks import Stack
 from tests.servers import free_port
@@ -155,7 +156,7 @@ def test_status_is_for_programs_too(stack: Stack) -> None:
     """`status --json` has start-up time and each process's state, PID, memory and address."""
     told = json.loads(tulle(settings_of(stack), "status", "--json").stdout)
     assert told["startup_seconds"] > 0
-    assert told["memory_mb"] < 700
+    assert told["memory_mb"] < 500 + 100 * len(SERVICES)
     for process in told["processes"]:
         assert process["state"] == "ready"
         assert psutil.pid_exists(process["pid"])
