@@ -32,6 +32,7 @@ def manifests(contract: Contract, addresses: Addresses) -> list[Manifest]:
     served = [workload for workload in contract.workloads if workload.serves]
     return [
         _pod(contract.workload(GATEWAY)),
+        ingress.service({"http": (addresses.http_port,) * 2, "https": (addresses.https_port,) * 2}),
         _listeners(addresses),
         *ingress.rules(contract, addresses),
         *(

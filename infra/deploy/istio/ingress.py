@@ -6,7 +6,7 @@ Istio has no field for comes from the same functions as the static gateway, in o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway import config, cors, routes
 from gateway.limits import JWT
@@ -45,10 +45,8 @@ def rules(contract: Contract, addresses: Addresses) -> list[Manifest]:
 
 
 def _pods(contract: Contract) -> Iterator[Manifest]:
-    port = {"name": "https", "port": 443, "targetPort": HTTPS}
     # Local: the client's address, by which it is limited, is not replaced by a node's.
-    reached = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "selector": _SELECTED, "ports": [port]}
-    yield thing("v1", "Service", GATEWAY, spec=reached)
+    yield service({"https": (443, HTTPS)}, type="LoadBalancer", externalTrafficPolicy="Local")
     volume, mount = contract_volume()
     shown = {"name": EDGE, "secret": {"secretName": EDGE}}
     mounts = [mount, {"name": EDGE, "mountPath": _SHOWN, "readOnly": True}]
@@ -58,6 +56,12 @@ def _pods(contract: Contract) -> Iterator[Manifest]:
     made = deployment(contract.workload(GATEWAY), {"inject.istio.io/templates": "gateway"}, pod)
     made["spec"]["template"]["metadata"]["labels"] = _SELECTED | {"sidecar.istio.io/inject": "true"}
     yield made
+
+
+def service(ports: Mapping[str, tuple[int, int]], **how: str) -> Manifest:
+    """Where clients find it. `ports`: protocol -> theirs and the pods'."""
+    pairs = [{"name": name, "port": theirs, "targetPort": ours} for name, (theirs, ours) in ports.items()]
+    return thing("v1", "Service", GATEWAY, spec={**how, "selector": _SELECTED, "ports": pairs})
 
 
 def listeners(servers: list[Manifest]) -> Manifest:

@@ -287,13 +287,16 @@ def _identities(addresses: Addresses, contract: Contract) -> ca.Authority:
 
 
 @contextmanager
-def rig(of: Contract | None = None, **changes: Any) -> Iterator[Rig]:
-    """All services, their sidecars and the gateway. `of`: another contract; `changes`: of the Addresses."""
+def rig(of: Contract | None = None, kind: type[Rig] = Rig, **changes: Any) -> Iterator[Rig]:
+    """All services, their sidecars and the gateway.
+
+    `of`: another contract; `kind`: what starts Envoys in another way; `changes`: of the Addresses.
+    """
     root, of = Path(tempfile.mkdtemp(prefix="tulle-")), of or contract()
     addresses, signer = replace(_addresses(root, of), **changes), Signer()
     services = {workload.name: Service(workload.name) for workload in topology.WORKLOADS if workload.serves}
     services["auth"].answers[GET_JWKS] = lambda request, context: signer.jwks()
-    made = Rig(addresses, _identities(addresses, of), services, signer, of)
+    made = kind(addresses, _identities(addresses, of), services, signer, of)
     try:
         with ExitStack() as stack:
             for name, service in services.items():
