@@ -117,12 +117,12 @@ def _response(good: bool) -> Any:
     return pb.HealthCheckResponse(status="SERVING" if good else "NOT_SERVING")
 
 
-async def check(socket: Path, within: float = limits.READY_TIMEOUT) -> None:
-    """Ask the service behind `socket`. Raises: Unavailable unless it is ready."""
+async def check(socket: Path, within: float = limits.READY_TIMEOUT, of: str = READY) -> None:
+    """Ask the service behind `socket`. `of`: READY or LIVE. Raises: Unavailable unless it is that."""
     async with grpc.aio.insecure_channel(f"unix:{socket}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub: Any = HealthStub(channel)
         try:
-            answer = await stub.Check(pb.HealthCheckRequest(), timeout=within)
+            answer = await stub.Check(pb.HealthCheckRequest(service=of), timeout=within)
         except grpc.aio.AioRpcError as error:
             raise Unavailable(f"{socket.name} does not answer: {error.details()}") from None
     if answer.status != pb.HealthCheckResponse.SERVING:

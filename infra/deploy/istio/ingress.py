@@ -52,7 +52,12 @@ def _pods(contract: Contract) -> Iterator[Manifest]:
     mounts = [mount, {"name": EDGE, "mountPath": _SHOWN, "readOnly": True}]
     # Istio's injection makes the proxy of this container.
     proxy = {"name": "istio-proxy", "image": "auto", "volumeMounts": mounts}
-    pod = {"serviceAccountName": GATEWAY, "containers": [proxy], "volumes": [volume, shown]}
+    pod = {
+        "serviceAccountName": GATEWAY,
+        "automountServiceAccountToken": False,
+        "containers": [proxy],
+        "volumes": [volume, shown],
+    }
     made = deployment(contract.workload(GATEWAY), {"inject.istio.io/templates": "gateway"}, pod)
     made["spec"]["template"]["metadata"]["labels"] = _SELECTED | {"sidecar.istio.io/inject": "true"}
     yield made

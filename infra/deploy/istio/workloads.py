@@ -138,7 +138,9 @@ def _container(workload: Workload) -> Manifest:
         "command": ["python", "-m", workload.module],
         "env": [{"name": f"TULLE_{name}", "value": value} for name, value in settings.items()],
         "envFrom": [{"configMapRef": {"name": SETTINGS}}],
-        "readinessProbe": _asked(workload),
+        "readinessProbe": _asked(workload, "READY") | {"periodSeconds": 10},
+        # Three times in a row, or it has not started: its loop stands still.
+        "livenessProbe": _asked(workload, "LIVE") | {"periodSeconds": 30, "failureThreshold": 3},
         "volumeMounts": [
             {"name": "run", "mountPath": _RUN},
             {"name": "state", "mountPath": _STATE},
@@ -148,13 +150,14 @@ def _container(workload: Workload) -> Manifest:
             "runAsUser": PROXY,
             "runAsGroup": PROXY,
             "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
     }
 
 
-def _asked(workload: Workload) -> Manifest:
+def _asked(workload: Workload, of: str) -> Manifest:
     """Its health, over its socket, which no kubelet can reach from outside the pod."""
-    socket = addresses("").socket(workload.name)
-    program = f"import asyncio, pathlib; from mesh import health; asyncio.run(health.check(pathlib.Path({socket!r})))"
-    return {"exec": {"command": ["python", "-c", program]}, "periodSeconds": 10, "timeoutSeconds": 5}
+    asked = f"health.check(pathlib.Path({addresses('').socket(workload.name)!r}), of=health.{of})"
+    program = f"import asyncio, pathlib; from mesh import health; asyncio.run({asked})"
+    return {"exec": {"command": ["python", "-c", program]}, "timeoutSeconds": 5}
