@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while we import ends us without a traceback.
+INTERRUPTED = signal.getsignal(signal.SIGINT)
+if INTERRUPTED is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while we import ends us without a traceback.
 
 from infra.cli import platform  # noqa: E402  # isort: skip (the help lists verbs as they come: what all need is first)
 from infra.cli import development, istio, new, operations  # noqa: E402
@@ -13,7 +15,7 @@ from infra.cli.app import app, told  # noqa: E402
 
 def main() -> None:
     """Run a verb; whatever cannot work says so in a sentence and ends with status 1."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, INTERRUPTED)
     with told():
         app(prog_name="./tulle")
 

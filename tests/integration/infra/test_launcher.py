@@ -56,14 +56,19 @@ class Machine:
         return file
 
     def start(self, *words: str, **settings: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(self.clone / "tulle"), *words],
-            env={"PATH": str(self.bin), **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        # A shell has its background jobs ignore Ctrl-C, and they would hand that down.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [str(self.clone / "tulle"), *words],
+                env={"PATH": str(self.bin), **settings},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def tulle(self, *words: str, **settings: str) -> tuple[int, str, str]:
         """Exit code, what was printed, and what was said beside it."""
