@@ -91,3 +91,6 @@ def stack() -> Iterator[Rig]:
     tools.build(print)
     with rig(kind=IngressRig) as made:
         yield made
+        # Whoever died unasked says why, before its log goes with the rest.
+        gone = [name for name, process in made.processes.items() if process.poll() is not None]
+        assert not gone, "\n".join(made.log(name)[-2000:] for name in gone)
