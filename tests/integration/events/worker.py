@@ -19,6 +19,7 @@ from infra.events.consumer import Consumer
 from infra.events.relay import Relay
 from infra.postgres import open_database
 from infra.settings import ServiceSettings
+from mesh import lines
 from tests.integration.events.story import noting
 
 
@@ -46,4 +47,6 @@ async def consume(settings: ServiceSettings, point: str) -> None:
 
 if __name__ == "__main__":
     role, point = (*sys.argv[1:], "")[:2]
+    # As a service does: structlog's own way draws each traceback for seconds, in which nothing is consumed.
+    lines.configure("info", lines.Lines())
     asyncio.run({"relay": publish, "consumer": consume}[role](ServiceSettings(), point))  # type: ignore[call-arg]
