@@ -195,6 +195,11 @@ def mail_command(folder: Path, port: int) -> list[str]:
 
 
 async def mail_ready(port: int) -> None:
-    """Raises: OSError unless the server takes connections."""
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.close()
+    """Raises: OSError, ValueError unless the server greets: the kernel alone takes connections for a stopped one."""
+    async with asyncio.timeout(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            if not (await reader.readline()).startswith(b"220 "):
+                raise ValueError("no greeting")
+        finally:
+            writer.close()

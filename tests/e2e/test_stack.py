@@ -113,9 +113,8 @@ def test_data_of_another_version_stay_untouched(elsewhere: dict[str, str]) -> No
     (data / "postgres").mkdir(parents=True)
     (data / "postgres" / "PG_VERSION").write_text("15\n")
     refused(tulle(elsewhere, "up", "-d"), "PostgreSQL 15", "this is 18", "./tulle reset")
-    assert [process["state"] for process in json.loads((data / "state.json").read_text())["processes"]].count(
-        "ready"
-    ) == 0
+    assert [log.name for log in (data / "logs").iterdir()] == ["stack.log"], "a process has a log once it is started"
+    nothing_is_left(elsewhere)
     assert (data / "postgres" / "PG_VERSION").read_text() == "15\n"
 
 
@@ -144,8 +143,35 @@ def test_a_start_can_be_stopped_at_any_moment(elsewhere: dict[str, str], seconds
         up.send_signal(signal.SIGINT)
     said, _ = up.communicate(timeout=60)
     assert "Traceback" not in said + down.stderr
-    refused(tulle(elsewhere, "status"), "No stack runs here")
-    place = layout(StackSettings(data_dir=Path(elsewhere["TULLE_DATA_DIR"])))
+    nothing_is_left(elsewhere)
+
+
+@pytest.mark.parametrize("words", [["up"], ["up", "-d"]])
+@pytest.mark.parametrize("seconds", [0.35, 0.9, 1.8])
+def test_ctrl_c_ends_a_start(elsewhere: dict[str, str], words: list[str], seconds: float) -> None:
+    """Ctrl-C during a start, in front or behind, ends all of it without a traceback."""
+    # A shell has its background jobs ignore Ctrl-C, and they would hand that down.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    up = subprocess.Popen(
+        [sys.executable, "-m", "infra.cli", *words],
+        cwd=ROOT,
+        env=development_environment() | elsewhere,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    signal.signal(signal.SIGINT, before)
+    time.sleep(seconds)
+    up.send_signal(signal.SIGINT)
+    said, _ = up.communicate(timeout=60)
+    assert "Traceback" not in said
+    nothing_is_left(elsewhere)
+
+
+def nothing_is_left(settings: dict[str, str]) -> None:
+    """No stack, no process of one, no folder of sockets."""
+    refused(tulle(settings, "status"), "No stack runs here")
+    place = layout(StackSettings(data_dir=Path(settings["TULLE_DATA_DIR"])))
     assert not place.run.exists()
     assert not place.postgres_socket.exists()
     state = control.told(place)
@@ -187,6 +213,27 @@ async def test_whatever_dies_comes_back(own_stack: Stack) -> None:
 
 async def _restarted(stack: Stack, names: list[str]) -> bool:
     return all(stack.process(name)["restarts"] >= 1 for name in names)
+
+
+async def test_whatever_stops_answering_is_shown(own_stack: Stack) -> None:
+    """A process that is stopped is not ready until it goes on; it is neither ended nor replaced."""
+    before = control.told(own_stack.layout)["processes"]
+    for process in before:
+        os.kill(process["pid"], signal.SIGSTOP)
+    try:
+        await eventually(lambda: _all_in(own_stack, "not ready"))
+    finally:
+        for process in before:
+            os.kill(process["pid"], signal.SIGCONT)
+    await own_stack.ready()
+    after = control.told(own_stack.layout)["processes"]
+    assert [(process["pid"], process["restarts"]) for process in after] == [
+        (process["pid"], process["restarts"]) for process in before
+    ]
+
+
+async def _all_in(stack: Stack, state: str) -> bool:
+    return {process["state"] for process in control.told(stack.layout)["processes"]} == {state}
 
 
 async def test_nothing_outlives_the_supervisor(own_stack: Stack) -> None:
