@@ -208,6 +208,6 @@ def living(said: Mapping[str, Any]) -> psutil.Process | None:
     """The process that is meant by its `pid` and when it was `born`, if it still runs."""
     try:
         process = psutil.Process(said.get("pid") or -1)
-        return process if process.create_time() == said["born"] else None
+        return process if process.create_time() == said.get("born") else None
     except (psutil.NoSuchProcess, ValueError):
         return None

@@ -143,13 +143,17 @@ def _claim(data: Path) -> None:
     """Take a folder that is new, empty or ours; never one with somebody's files, which `reset` would delete."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = {path.name for path in data.iterdir()}
+        found = list(data.iterdir())
     except OSError as error:
         raise _unwritable(data, str(error.strerror)) from error
-    if found and not found & _OURS:
+    if found and not {path.name for path in found} & _OURS:
         raise Unusable(f"{data} holds other files; set TULLE_DATA_DIR to a folder of its own.")
     if not os.access(data, os.W_OK | os.X_OK):
         raise _unwritable(data, "not ours")
+    for path in found:
+        # As after one `up` with sudo. What has gone meanwhile was a scratch file of a running stack.
+        if not os.access(path, os.R_OK | os.W_OK) and path.exists():
+            raise _unwritable(path, "not ours")
 
 
 def _unwritable(data: Path, why: str) -> Unusable:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -48,7 +51,9 @@ def test_a_lock_that_is_held_for_a_moment_is_no_stack(place: Layout, monkeypatch
             control.stop(place)
 
 
-@pytest.mark.parametrize("said", [None, "", "{", "[]", "{}", '{"processes": [{"pid": null, "born": null}]}'])
+@pytest.mark.parametrize(
+    "said", [None, "", "{", "[]", "{}", '{"processes": [{"pid": 1}]}', '{"processes": [{"pid": null, "born": null}]}']
+)
 def test_a_broken_file_stops_no_verb(place: Layout, said: str | None) -> None:
     """Without what a stack has said of itself, or with half of it, nothing runs and nothing is left to end."""
     if said is not None:
@@ -66,6 +71,40 @@ def test_broken_ports_are_chosen_anew(tmp_path: Path, known: str) -> None:
     (tmp_path / "data" / "ports.json").write_text(known)
     assert layout(settings).ports.keys() == before.keys()
     assert json.loads((tmp_path / "data" / "ports.json").read_text())["nats"] > 0
+
+
+def _refusal(settings: StackSettings, answer: Connection) -> None:
+    """What somebody who is not root is told. The kernel lets root write everything."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setuid(65534)
+    try:
+        layout(settings)
+        answer.send("")
+    except Unusable as error:
+        answer.send(str(error))
+
+
+@pytest.mark.parametrize("name", ["lock", "logs", "ports.json"])
+def test_what_another_user_left_is_named(name: str) -> None:
+    """A file that cannot be written, as after one `up` with sudo, is refused by its name before anything is made."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder, "data")
+        layout(StackSettings(data_dir=data))
+        for made in data.iterdir():
+            made.chmod(0o666)
+        data.chmod(0o777)
+        (data / name).touch() if "." in name or name == "lock" else (data / name).mkdir()
+        (data / name).chmod(0o444)
+        ours, theirs = multiprocessing.Pipe()
+        child = multiprocessing.get_context("fork").Process(
+            target=_refusal, args=(StackSettings(data_dir=data), theirs)
+        )
+        child.start()
+        assert ours.poll(10)
+        assert str(data / name) in (said := ours.recv()) and "cannot be written" in said
+        child.join()
 
 
 def test_ports_that_are_known_are_not_looked_for(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
