@@ -185,9 +185,11 @@ def test_a_failed_installation_is_explained(machine: Machine) -> None:
 
 def test_an_interrupted_installation_leaves_no_lock(machine: Machine) -> None:
     """Ctrl-C while packages are installed ends it, and the next launch works."""
-    machine.python(install="sleep 30")
+    begun = machine.bin / "begun"
+    machine.python(install=f': >"{begun}"; sleep 30')
     process = machine.start("up")
-    wait_for(lambda: (machine.clone / ".venv" / "bin" / "uv").exists())
+    # Not sooner: between two commands a shell may hand its next child a signal that is lost there.
+    wait_for(begun.exists)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode != 0
@@ -207,6 +209,18 @@ def test_two_at_once_install_once(machine: Machine) -> None:
     assert "Waiting for another ./tulle" in err
     assert first.communicate(timeout=10)[0] == "python3 runs up\n"
     assert machine.installs == 1
+
+
+def test_two_clones_know_nothing_of_each_other(machine: Machine) -> None:
+    """Two clones side by side install at once, each for itself."""
+    machine.python(install="sleep 0.5")
+    other = made(machine.clone.parent, "other")
+    both = [machine.start("up"), other.start("up")]
+    said = [process.communicate(timeout=30) for process in both]
+    assert [out for out, _ in said] == ["python3 runs up\n"] * 2
+    assert not any("Waiting" in err for _, err in said)
+    assert machine.installs == 2
+    assert machine.left == other.left == {".venv"}
 
 
 @pytest.mark.parametrize("pid", ["", "dead"])

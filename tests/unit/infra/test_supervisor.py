@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from infra.local import control, limits, supervisor
-from infra.local.layout import Layout, layout
+from infra.local.layout import Layout, Unusable, layout
 from infra.local.supervisor import NOT_READY, READY, Supervisor, levels, next_pause
 from infra.local.unit import Unit
 from infra.settings import StackSettings
@@ -51,6 +52,22 @@ async def test_what_dies_is_started_again(place: Layout) -> None:
         assert one.pid != before
     finally:
         await stack.stop()
+    assert [status.pid for status in stack.statuses] == [None, None]
+
+
+async def test_a_start_that_fails_stops_what_had_started(place: Layout) -> None:
+    """When one unit cannot start, those that were ready already are stopped, and the reason is told."""
+    before: list[psutil.Process] = []
+
+    async def prepare() -> None:
+        before.extend(child for child in psutil.Process().children() if child.name() == "sleep")
+        raise Unusable("no room")
+
+    stack = Supervisor(place, (sleeping("one"), replace(sleeping("two", "one"), prepare=prepare)), time.time())
+    with pytest.raises(Unusable, match="no room"):
+        await stack.start()
+    assert len(before) == 1
+    assert not before[0].is_running()
     assert [status.pid for status in stack.statuses] == [None, None]
 
 
