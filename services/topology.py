@@ -66,6 +66,15 @@ SERVICES = (
         calls=("auth",),
         keys=("page-key",),
     ),
+    Workload(
+        "billing",
+        "plans, subscriptions, invoices, the ledger",
+        module="services.billing.main",
+        serves=("tulle.billing.v1.BillingService", "tulle.billing.v1.AccountingService"),
+        needs=("postgres", "nats"),
+        calls=("auth",),
+        keys=("page-key",),
+    ),
 )
 
 WORKLOADS = (

@@ -1,0 +1,29 @@
+"""The stores of billing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from infra.postgres import Database
+from services.billing.domain.storage import Store
+from services.billing.store import PostgresStore
+from tests.fakes.billing import FakeStore
+
+
+class Kept(Protocol):
+    """A store under test."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.store = FakeStore()
+
+
+class InPostgres:
+    def __init__(self, database: Database) -> None:
+        self.store = PostgresStore(database)
+        self.database = database
