@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from codegen.pages import table
 from codegen.project import Project
 from mesh.contract import NONE, OPTIONAL, Method
-from services.topology import GATEWAY, Workload
+from services.topology import GATEWAY, OPERATOR, Workload
 
 YES, NO_TOKEN, NO_RIGHT, NO_DOOR = "yes", "401", "403", "–"
 _MADE = "<!-- Made by `python -m codegen` from protos/ and services/topology.py; do not edit. -->"
@@ -31,9 +31,10 @@ def render(project: Project) -> str:
         methods = project.contract.services[name].methods
         parts += [f"## {name}", "At the edge, over REST and gRPC alike:"]
         parts.append(table(("method", "REST", "gRPC", "nobody", "user", *roles), (_edge(m, roles) for m in methods)))
-        parts.append("At the sidecar, by the workload whose certificate is shown, for an end user who may:")
         workloads = [workload.name for workload in project.workloads]
-        parts.append(table(("method", *workloads), (_mesh(m, project) for m in methods)))
+        for owner in project.owners(name):
+            parts.append(f"At the sidecar of `{owner.name}`, by whose certificate is shown, for an end user who may:")
+            parts.append(table(("method", *workloads), (_mesh(m, owner, project) for m in methods)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -55,18 +56,17 @@ def at_edge(method: Method, held: frozenset[str] | None) -> str:
     return NO_RIGHT if method.roles and not method.roles & held else YES
 
 
-def _mesh(method: Method, project: Project) -> Iterator[str]:
+def _mesh(method: Method, owner: Workload, project: Project) -> Iterator[str]:
     yield method.name
     for workload in project.workloads:
-        yield inside(method, workload, project)
+        yield inside(method, owner, workload, project)
 
 
-def inside(method: Method, workload: Workload, project: Project) -> str:
-    """What comes of a call with the certificate of `workload` at the sidecar of the method's owner."""
+def inside(method: Method, owner: Workload, workload: Workload, project: Project) -> str:
+    """What comes of a call with the certificate of `workload` at the sidecar of `owner`, which serves the method."""
     if workload.name in method.callers:
         return YES
-    owner = project.owner(method.service)
-    served = [m for name in (owner.serves if owner else ()) for m in project.contract.services[name].methods]
+    served = [m for name in owner.serves for m in project.contract.services[name].methods]
     # The operator may ask every service for its health.
-    known = {caller for one in served for caller in one.callers} | {"operator"}
+    known = {caller for one in served for caller in one.callers} | {OPERATOR}
     return NO_RIGHT if workload.name in known else NO_DOOR

@@ -18,8 +18,8 @@ def policy(project: Project) -> str:
     parts = ["# Who may call what", _MADE, _ABOUT]
     for name in sorted(project.contract.services):
         methods = project.contract.services[name].methods
-        owner = project.owner(name)
-        parts += [f"## {name}", f"{project.source.comment(name)} Served by `{owner.name if owner else '?'}`."]
+        owners = ", ".join(f"`{owner.name}`" for owner in project.owners(name))
+        parts += [f"## {name}", f"{project.source.comment(name)} Served by {owners}."]
         parts.append(table(_METHOD_COLUMNS, map(_method, methods)))
     parts += ["## Whose things", _OBJECTS, table(_OBJECT_COLUMNS, map(_object, objects()))]
     events = sorted(project.contract.events.values(), key=lambda event: event.subject)

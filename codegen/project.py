@@ -35,9 +35,9 @@ class Project:
     workloads: tuple[Workload, ...]
     errors: Mapping[str, Mapping[str, DomainError]]
 
-    def owner(self, service: str) -> Workload | None:
-        """The workload that serves a gRPC service."""
-        return next((workload for workload in self.workloads if service in workload.serves), None)
+    def owners(self, service: str) -> tuple[Workload, ...]:
+        """The workloads that serve a gRPC service: one, unless all of it is for the operator alone."""
+        return tuple(workload for workload in self.workloads if service in workload.serves)
 
 
 def load(descriptor_set: bytes, root: Path) -> Project:

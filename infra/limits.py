@@ -111,6 +111,12 @@ ERROR_KEPT = limit("ERROR_KEPT", 500, "characters", "Of what a handler raised, f
 PARKED_POLL = limit("PARKED_POLL", 1.0, "s", "Finds parked events whose next try is due.")
 DEAD_KEEP = limit("DEAD_KEEP", 30 * DAY, "s", "Time for an operator to read and redrive a dead letter.")
 
+REPLAY_BATCH = limit("REPLAY_BATCH", 1000, "events", "Published again, or forgotten, by one statement: short locks.")
+EVENTS_PAGE = limit("EVENTS_PAGE", 50, "rows", "What an operator gets who names no length.")
+EVENTS_LONGEST_PAGE = limit("EVENTS_LONGEST_PAGE", 200, "rows", "What an operator gets at most.")
+LAG_EVERY = limit("LAG_EVERY", 15.0, "s", "Between two log lines that say what waits.")
+BROKER_ANSWERS = limit("BROKER_ANSWERS", 1.0, "s", "Then an operator is told that the broker does not answer.")
+
 # Clean-up
 CLEAN_EVERY = limit("CLEAN_EVERY", 60.0, "s", "Between two rounds of clean-up, give or take a half.")
 CLEAN_BATCH = limit("CLEAN_BATCH", 1000, "rows", "Deleted by one statement: short locks.")

@@ -114,16 +114,19 @@ class Contract:
         return self._by_name[name]
 
     def owner(self, service: str) -> Workload:
-        """The workload that serves a gRPC service, by its full name. Raises KeyError."""
-        return self._owners[service]
+        """The one workload that serves a gRPC service, by its full name. Raises: KeyError if there are others."""
+        owners = self.owners(service)
+        if len(owners) != 1:
+            raise KeyError(f"{service} is served by {len(owners)} workloads")
+        return owners[0]
+
+    def owners(self, service: str) -> tuple[Workload, ...]:
+        """The workloads that serve a gRPC service: one, unless all of it is for the operator alone."""
+        return tuple(workload for workload in self.workloads if service in workload.serves)
 
     @functools.cached_property
     def _by_name(self) -> Mapping[str, Workload]:
         return {workload.name: workload for workload in self.workloads}
-
-    @functools.cached_property
-    def _owners(self) -> Mapping[str, Workload]:
-        return {service: workload for workload in self.workloads for service in workload.serves}
 
     @functools.cached_property
     def _by_path(self) -> Mapping[str, Method]:

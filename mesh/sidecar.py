@@ -15,6 +15,7 @@ from mesh.contract import Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.identity import ADDRESS, SECRET
 from services import topology
+from services.topology import OPERATOR
 
 HEALTH = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch")
 REFLECTION = (
@@ -23,7 +24,6 @@ REFLECTION = (
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 )
 DOMAIN = "mesh.tulle"
-OPERATOR = "operator"
 KEYS = "tulle.auth.v1.KeysService"
 """The one service that a sidecar also offers as JSON: Envoys fetch key sets by plain GET."""
 

@@ -9,6 +9,8 @@ TRUST_DOMAIN = "tulle.local"
 NAMESPACE = "tulle"
 GATEWAY = "gateway"
 """The workload through which everybody outside comes in."""
+OPERATOR = "operator"
+"""The workload as which a person at ./tulle calls."""
 PORT = 9080
 """The port of every service under its name (`host`)."""
 
@@ -41,6 +43,9 @@ class Workload:
     replicas: int = 1
 
 
+EVENTS = "tulle.event.v1.EventsService"
+"""What the operator asks every workload with events; each answers for its own."""
+
 BOXES = (
     Box("postgres", "PostgreSQL: each service its own role and schema"),
     Box("valkey", "Valkey: counters that several processes share"),
@@ -53,7 +58,12 @@ SERVICES = (
         "auth",
         "accounts, credentials, sessions, tokens",
         module="services.auth.main",
-        serves=("tulle.auth.v1.AuthService", "tulle.auth.v1.KeysService", "tulle.auth.v1.AccountsService"),
+        serves=(
+            "tulle.auth.v1.AuthService",
+            "tulle.auth.v1.KeysService",
+            "tulle.auth.v1.AccountsService",
+            EVENTS,
+        ),
         needs=("postgres", "valkey", "nats", "mail"),
         keys=("pepper", "token-key", "encryption-key"),
     ),
@@ -61,7 +71,7 @@ SERVICES = (
         "users",
         "profiles and preferences",
         module="services.users.main",
-        serves=("tulle.users.v1.UsersService",),
+        serves=("tulle.users.v1.UsersService", EVENTS),
         needs=("postgres", "nats"),
         calls=("auth",),
         keys=("page-key",),
@@ -80,7 +90,7 @@ SERVICES = (
 WORKLOADS = (
     *SERVICES,
     Workload(GATEWAY, "the edge: REST and gRPC for everybody outside", calls=tuple(row.name for row in SERVICES)),
-    Workload("operator", "the person at ./tulle, through RPCs only", calls=("auth", "users")),
+    Workload(OPERATOR, "the person at ./tulle, through RPCs only", calls=("auth", "users")),
 )
 
 WORKLOAD = {workload.name: workload for workload in WORKLOADS}
@@ -101,9 +111,6 @@ def authority(workload: str) -> str:
     return f"{host(workload)}:{PORT}"
 
 
-def owner(service: str) -> Workload:
-    """The workload that serves a gRPC service, by its full name. Raises KeyError."""
-    return _OWNER[service]
-
-
-_OWNER = {service: workload for workload in WORKLOADS for service in workload.serves}
+def owners(service: str) -> tuple[Workload, ...]:
+    """The workloads that serve a gRPC service, by its full name."""
+    return tuple(workload for workload in WORKLOADS if service in workload.serves)

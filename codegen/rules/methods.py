@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from gateway.shared_limits import UNITS
 from mesh import contract
 from mesh.contract import REQUIRED, Method
 from mesh.limits import DRAIN
-from services.topology import GATEWAY
+from services.topology import GATEWAY, OPERATOR
 
 POLICY = "tulle.policy.v1.method"
 
@@ -89,9 +90,8 @@ def callers_call_the_owner(project: Project) -> Iterator[Finding]:
     """The topology decides which sidecars know the way; a caller without it could never arrive."""
     rows = {workload.name: workload for workload in project.workloads}
     for method in _with_policy(project):
-        owner = project.owner(method.service)
-        for caller in sorted(method.callers & rows.keys()):
-            if owner and owner.name not in rows[caller].calls:
+        for caller, owner in itertools.product(sorted(method.callers & rows.keys()), project.owners(method.service)):
+            if owner.name not in rows[caller].calls:
                 what = f"may be called by `{caller}`, whose row in the topology does not call `{owner.name}`"
                 fix = f'add "{owner.name}" to `calls` of {caller} in services/topology.py, or drop the caller'
                 yield found(project, method, caller, what, fix)
@@ -113,12 +113,14 @@ def _serves(project: Project, workload: str) -> tuple[str, ...]:
 
 
 def services_are_served(project: Project) -> Iterator[Finding]:
-    for service in project.contract.services:
-        owners = [workload.name for workload in project.workloads if service in workload.serves]
-        if len(owners) != 1:
-            what = f"{service} is served by {' and '.join(owners) or 'no workload'}"
-            fix = f'list "{service}" in `serves` of exactly one workload in services/topology.py'
-            yield Finding(project.source.where(service), what, fix)
+    """By one workload, which its name then stands for. What is for the operator alone may be served by several."""
+    for name, service in project.contract.services.items():
+        owners = [workload.name for workload in project.owners(name)]
+        shared = bool(owners) and all(method.callers == {OPERATOR} for method in service.methods)
+        if len(owners) != 1 and not shared:
+            what = f"{name} is served by {' and '.join(owners) or 'no workload'}"
+            fix = f'list "{name}" in `serves` of exactly one workload in services/topology.py'
+            yield Finding(project.source.where(name), what, fix)
 
 
 def served_services_exist(project: Project) -> Iterator[Finding]:

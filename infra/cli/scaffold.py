@@ -37,7 +37,7 @@ def with_row(source: str, called: Names) -> str:
         "{called.name}",
         "the {values["words"]} of people",
         module="services.{called.name}.main",
-        serves=("tulle.{called.name}.v1.{values["Name"]}Service",),
+        serves=("tulle.{called.name}.v1.{values["Name"]}Service", EVENTS),
         needs=("postgres", "nats"),
         calls=("auth",),
         keys=("page-key",),

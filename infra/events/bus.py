@@ -62,6 +62,11 @@ class Bus:
             assert self._client is not None
             return self._client
 
+    @property
+    def connected(self) -> Client | None:
+        """The current client, if there is one now."""
+        return self._client
+
     async def while_connected(self, work: Work) -> None:
         """Run `work` for ever: anew with each connection, and after a pause when it fails."""
         failures = 0

@@ -73,6 +73,29 @@ WITH again AS (
 )
 SELECT count(*) FROM again;
 
+-- name: life^
+-- What became of an event: received, parked, or buried unread, which has no row in the inbox.
+SELECT
+    coalesce(inbox.received_at, parked.parked_at) AS received_at, parked.event_id IS NULL AS done,
+    parked.attempts, parked.error, parked.retry_at, parked.dead_at
+FROM (SELECT :event_id::text AS event_id) AS asked
+LEFT JOIN inbox USING (event_id)
+LEFT JOIN parked USING (event_id)
+WHERE coalesce(inbox.event_id, parked.event_id) IS NOT NULL;
+
+-- name: forget$
+-- A batch of what was received between two times is as if it had never come; what is parked stays.
+WITH forgotten AS (
+    DELETE FROM inbox WHERE event_id IN (
+        SELECT event_id FROM inbox
+        WHERE source = :source AND received_at >= :since AND received_at < :until
+            AND NOT EXISTS (SELECT FROM parked WHERE parked.event_id = inbox.event_id)
+        ORDER BY event_id LIMIT :batch::int
+    )
+    RETURNING 1
+)
+SELECT count(*) FROM forgotten;
+
 -- name: clean_inbox$
 WITH old AS (
     DELETE FROM inbox WHERE event_id IN (

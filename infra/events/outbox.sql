@@ -64,13 +64,26 @@ WITH lost AS (
 SELECT count(*) FROM lost;
 
 -- name: republish$
--- Publish again what was published at or after a time: consumers that had it do nothing.
+-- A batch of what was published between two times is to be published again.
 WITH again AS (
-    UPDATE outbox SET published_at = NULL, stream_seq = NULL
-    WHERE published_at >= :since
+    UPDATE outbox SET published_at = NULL, stream_seq = NULL, replays = replays + 1
+    WHERE event_id IN (
+        SELECT event_id FROM outbox
+        WHERE published_at >= :since AND published_at < :until AND (:type = '' OR type = :type)
+        ORDER BY event_id LIMIT :batch::int
+        FOR UPDATE
+    )
     RETURNING 1
 )
 SELECT count(*) FROM again;
+
+-- name: newest
+SELECT * FROM outbox
+WHERE (:before = '' OR event_id < :before) AND (:aggregate_id = '' OR aggregate_id = :aggregate_id)
+ORDER BY event_id DESC LIMIT :size::int;
+
+-- name: event^
+SELECT * FROM outbox WHERE event_id = :event_id;
 
 -- name: next_timer$
 SELECT extract(epoch FROM min(publish_at) - now())::float8 FROM outbox
@@ -87,5 +100,11 @@ WITH old AS (
 )
 SELECT count(*) FROM old;
 
--- name: unpublished$
-SELECT count(*) FROM outbox WHERE published_at IS NULL AND coalesce(publish_at, time) <= now();
+-- name: unpublished^
+-- What waits, and since when; which timers are set.
+SELECT
+    count(*) FILTER (WHERE coalesce(publish_at, time) <= now()) AS due,
+    min(coalesce(publish_at, time)) FILTER (WHERE coalesce(publish_at, time) <= now()) AS since,
+    count(*) FILTER (WHERE publish_at > now()) AS timers,
+    min(publish_at) FILTER (WHERE publish_at > now()) AS next_timer
+FROM outbox WHERE published_at IS NULL;

@@ -138,7 +138,7 @@ class Relay:
 
     async def _publish_one(self, batch: _Batch, row: Record) -> PubAck:
         event = self._events[row["type"]]
-        headers = {"Nats-Msg-Id": row["event_id"], "Nats-TTL": f"{event.retention:.0f}s"}
+        headers = {"Nats-Msg-Id": _message_id(row), "Nats-TTL": f"{event.retention:.0f}s"}
         if row["publish_at"] is None:
             headers[PREVIOUS] = ",".join(batch.previous[row["event_id"]])
         if row["traceparent"]:
@@ -156,6 +156,11 @@ class Relay:
                 await self._woken.wait()
         except TimeoutError:
             return
+
+
+def _message_id(row: Record) -> str:
+    """By which the broker knows a repeat; a replay is none."""
+    return f"{row['event_id']}/{row['replays']}" if row["replays"] else str(row["event_id"])
 
 
 def _lanes(rows: Iterable[Record]) -> list[list[Record]]:

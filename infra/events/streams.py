@@ -125,4 +125,4 @@ def _consumer(event: Event, workload: str) -> api.ConsumerConfig:
 
 def _consuming(event: Event, workload: str) -> tuple[str, ...]:
     name = f"{stream(event.domain)}.{durable(event, workload)}"
-    return (f"$JS.API.CONSUMER.MSG.NEXT.{name}", f"$JS.ACK.{name}.>")
+    return (f"$JS.API.CONSUMER.MSG.NEXT.{name}", f"$JS.API.CONSUMER.INFO.{name}", f"$JS.ACK.{name}.>")

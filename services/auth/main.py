@@ -12,12 +12,15 @@ from tulle.auth.v1.auth_pb2_grpc import (
     add_AuthServiceServicer_to_server,
     add_KeysServiceServicer_to_server,
 )
+from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
 from infra import limits
 from infra.cache import open_cache
+from infra.events.backlog import Backlogs
 from infra.events.bus import open_bus
 from infra.events.consumer import Consumer
 from infra.events.relay import Relay
+from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
 from infra.idempotency import Idempotency
 from infra.postgres import Connection, open_database
@@ -64,6 +67,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             accounts = Accounts(store, authentication, hasher, throttle, common_passwords(), token_key, _now)
             second_factor = SecondFactor(store, authentication, accounts, codes)
             sessions = Sessions(store, authentication, keys, token_key, _now)
+            backlogs = Backlogs(database, bus, settings.workload)
             postman = Postman(settings.smtp_host, settings.smtp_port, settings.public_url, token_key)
             yield App(
                 workload=settings.workload,
@@ -71,6 +75,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     (add_AuthServiceServicer_to_server, AuthServicer(accounts, sessions, second_factor)),
                     (add_KeysServiceServicer_to_server, KeysServicer(keys)),
                     (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, sessions)),
+                    (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
                 ),
                 tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
                 sessions=sessions,
@@ -81,6 +86,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     Relay(database, bus, settings.workload).run,
                     Consumer(database, bus, settings.workload, subscriptions(store, postman, throttle)).run,
                     Housekeeping(database, _clean).run,
+                    backlogs.run,
                 ),
             )
 

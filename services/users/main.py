@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 from tulle.users.v1.users_pb2_grpc import add_UsersServiceServicer_to_server
 
+from infra.events.backlog import Backlogs
 from infra.events.bus import open_bus
 from infra.events.consumer import Consumer
 from infra.events.relay import Relay
+from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
 from infra.idempotency import Idempotency
 from infra.postgres import open_database
@@ -41,10 +44,14 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         open_channel(settings.outbound_socket) as channel,
     ):
         users = Users(PostgresStore(database), now=lambda: datetime.now(UTC))
+        backlogs = Backlogs(database, bus, settings.workload)
         servicer = UsersServicer(users, PageTokens(settings.secret("page-key")))
         yield App(
             workload=settings.workload,
-            servicers=((add_UsersServiceServicer_to_server, servicer),),
+            servicers=(
+                (add_UsersServiceServicer_to_server, servicer),
+                (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
+            ),
             tokens=token_verifier(channel, settings),
             sessions=Sessions(channel),
             idempotency=Idempotency(database),
@@ -53,6 +60,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 Relay(database, bus, settings.workload).run,
                 Consumer(database, bus, settings.workload, subscriptions(users)).run,
                 Housekeeping(database).run,
+                backlogs.run,
             ),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,17 +49,18 @@ class Holder(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """One call. `workload` is whose certificate it shows at a sidecar; the edge shows the gateway's."""
+    """One call. `workload` is whose certificate it shows at the sidecar of `owner`; the edge shows the gateway's."""
 
     method: Method
     door: Door
     holder: Holder
+    owner: str
     workload: str = GATEWAY
 
     @property
     def expected(self) -> str:
         """The gRPC status that the contract demands."""
-        if self.door is Door.MESH and self.workload not in neighbours(self.method.service):
+        if self.door is Door.MESH and self.workload not in neighbours(self.owner):
             return "UNAVAILABLE"  # the handshake fails: no method of this service is for this workload
         if self.workload not in self.method.callers:
             return "PERMISSION_DENIED"
@@ -90,9 +92,9 @@ def outcome(method: Method, door: Door) -> str:
 
 
 @functools.cache
-def neighbours(service: str) -> frozenset[str]:
-    """The workloads that may open a connection to the sidecar of a service's owner."""
-    served = topology.owner(service).serves
+def neighbours(owner: str) -> frozenset[str]:
+    """The workloads that may open a connection to the sidecar of `owner`."""
+    served = topology.WORKLOAD[owner].serves
     callers = {caller for name in served for method in contract().services[name].methods for caller in method.callers}
     return frozenset(callers | {"operator"})
 
@@ -102,15 +104,18 @@ def edge_cells(door: Door) -> Iterator[Cell]:
     for method in contract().methods:
         for holder in Holder:
             if door is Door.GRPC or method.http:
-                yield Cell(method, door, holder)
+                yield Cell(method, door, holder, _owners(method)[0])
 
 
 def mesh_cells() -> Iterator[Cell]:
-    """Each method × each holder × each workload's certificate, at the sidecar of the method's owner."""
+    """Each method × each holder × each workload's certificate, at the sidecar of each workload that serves it."""
     for method in contract().methods:
-        for workload in topology.WORKLOADS:
-            for holder in Holder:
-                yield Cell(method, Door.MESH, holder, workload.name)
+        for owner, workload, holder in itertools.product(_owners(method), topology.WORKLOADS, Holder):
+            yield Cell(method, Door.MESH, holder, owner, workload.name)
+
+
+def _owners(method: Method) -> list[str]:
+    return [workload.name for workload in topology.owners(method.service)]
 
 
 HTTP = {

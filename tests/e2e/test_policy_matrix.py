@@ -68,7 +68,7 @@ async def test_sidecars_obey_the_contract(
     async with _Channels(sidecars, certificates / workload) as channels:
 
         async def attempt(cell: Cell) -> str:
-            return await status(channels.of(cell.method), cell.method, await cast.authorization(cell))
+            return await status(channels.of(cell), cell.method, await cast.authorization(cell))
 
         await check(attempt, [cell for cell in mesh_cells() if cell.workload == workload], count, verdict)
 
@@ -88,8 +88,8 @@ async def test_a_forged_identity_counts_for_nothing(
     async with _Channels(sidecars, certificates / workload) as channels:
 
         async def attempt(cell: Cell) -> str:
-            headers = [*(await cast.authorization(cell)), *forged(cell.method, claimed)]
-            return await status(channels.of(cell.method), cell.method, headers)
+            headers = [*(await cast.authorization(cell)), *forged(cell, claimed)]
+            return await status(channels.of(cell), cell.method, headers)
 
         cells = [cell for cell in mesh_cells() if cell.workload == workload and cell.holder is Holder.ADMINISTRATOR]
         await check(attempt, cells, count, verdict)
@@ -101,7 +101,7 @@ async def test_a_forged_identity_at_the_edge_counts_for_nothing(
     """The edge takes nobody's word for a workload's identity, nor for a client's address."""
 
     async def attempt(cell: Cell) -> str:
-        headers = [*(await cast.authorization(cell)), *forged(cell.method, "operator")]
+        headers = [*(await cast.authorization(cell)), *forged(cell, "operator")]
         return await status(edge_channel, cell.method, headers)
 
     await check(attempt, _with(Holder.USER, edge_cells(Door.GRPC)), count)
@@ -116,7 +116,7 @@ async def test_strangers_fail_the_handshake(
     async with _Channels(sidecars, folder) as channels:
         for cell in mesh_cells():
             if cell.workload == "gateway" and cell.holder is Holder.ADMINISTRATOR:
-                answer = await status(channels.of(cell.method), cell.method, await cast.authorization(cell))
+                answer = await status(channels.of(cell), cell.method, await cast.authorization(cell))
                 assert answer == "UNAVAILABLE", cell
 
 
@@ -124,9 +124,9 @@ async def test_a_socket_without_its_sidecar_is_closed(sockets: dict[str, Path], 
     """On a service's own socket nobody is anybody without the secret of its sidecar."""
     for cell in mesh_cells():
         if cell.workload == "gateway" and cell.holder is Holder.ADMINISTRATOR:
-            target = sockets[topology.owner(cell.method.service).name]
+            target = sockets[cell.owner]
             async with grpc.aio.insecure_channel(f"unix:{target}") as channel:
-                headers = [*(await cast.authorization(cell)), *forged(cell.method, "gateway")]
+                headers = [*(await cast.authorization(cell)), *forged(cell, "gateway")]
                 assert await status(channel, cell.method, headers) == "UNAUTHENTICATED", cell
 
 
@@ -153,9 +153,9 @@ async def status(channel: grpc.aio.Channel, method: Method, headers: Iterable[tu
     return "OK"
 
 
-def forged(method: Method, claimed: str) -> list[tuple[str, str]]:
+def forged(cell: Cell, claimed: str) -> list[tuple[str, str]]:
     """Everything that a caller could say in order to pass for a workload."""
-    owner = topology.spiffe_id(topology.owner(method.service).name)
+    owner = topology.spiffe_id(cell.owner)
     element = f"By={owner};URI={topology.spiffe_id(claimed)}"
     return [
         ("x-forwarded-client-cert", element),
@@ -171,8 +171,8 @@ class _Channels:
     def __init__(self, sidecars: dict[str, Sidecar], certificates: Path | None) -> None:
         self._channels = {name: sidecar.channel(certificates) for name, sidecar in sidecars.items()}
 
-    def of(self, method: Method) -> grpc.aio.Channel:
-        return self._channels[topology.owner(method.service).name]
+    def of(self, cell: Cell) -> grpc.aio.Channel:
+        return self._channels[cell.owner]
 
     async def __aenter__(self) -> _Channels:
         return self

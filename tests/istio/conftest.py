@@ -74,7 +74,7 @@ def verdict() -> Callable[[Cell], str]:
     """As in a static mesh, only that the handshake takes whoever is of the mesh, and then the policy refuses."""
 
     def verdict(cell: Cell) -> str:
-        stranger = cell.door is Door.MESH and cell.workload not in neighbours(cell.method.service)
+        stranger = cell.door is Door.MESH and cell.workload not in neighbours(cell.owner)
         return "PERMISSION_DENIED" if stranger else cell.expected
 
     return verdict

@@ -8,7 +8,7 @@ import pytest
 
 from codegen import matrix, project
 from mesh.contract import DESCRIPTOR_SET, Method, contract
-from services.topology import WORKLOADS
+from services.topology import WORKLOADS, owners
 from tests.e2e.matrix import Cell, Door, Holder
 
 HELD = {Holder.NOBODY: None, Holder.USER: frozenset[str](), Holder.ADMINISTRATOR: frozenset({"administrator"})}
@@ -21,7 +21,7 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: meth
 @pytest.mark.parametrize("holder", HELD, ids=str)
 def test_the_page_says_who_may_call_at_the_edge(method: Method, holder: Holder) -> None:
     """For each kind of person, what the tests expect at the gateway is what the page says."""
-    expected = Cell(method, Door.GRPC, holder).expected
+    expected = Cell(method, Door.GRPC, holder, "").expected
     assert matrix.at_edge(method, HELD[holder]) == SAID.get(expected, matrix.YES)
 
 
@@ -31,8 +31,9 @@ def test_the_page_says_which_workloads_may_call(method: Method, workload: object
     """For each certificate, what the tests expect at the sidecar is what the page says."""
     state = project.load(DESCRIPTOR_SET.read_bytes(), Path(__file__).parents[2])
     found = next(one for one in WORKLOADS if one is workload)
-    expected = Cell(method, Door.MESH, Holder.ADMINISTRATOR, found.name).expected
-    assert matrix.inside(method, found, state) == SAID.get(expected, matrix.YES)
+    for owner in owners(method.service):
+        expected = Cell(method, Door.MESH, Holder.ADMINISTRATOR, owner.name, found.name).expected
+        assert matrix.inside(method, owner, found, state) == SAID.get(expected, matrix.YES)
 
 
 def test_every_method_has_its_rows() -> None:

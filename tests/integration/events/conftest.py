@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tulle.event.v1.operations_pb2_grpc import EventsServiceStub, add_EventsServiceServicer_to_server
 
+from infra.events.backlog import Backlogs
 from infra.events.bus import Bus, open_bus
+from infra.events.servicer import EventsServicer
 from infra.postgres import Database, open_database
 from infra.settings import ServiceSettings
+from mesh.app import App
+from mesh.call import Peer
+from mesh.transports.inprocess import InProcess
 from tests.servers import PASSWORD, Nats, Postgres
 
 
@@ -74,6 +80,16 @@ async def users(site: Site) -> AsyncIterator[Database]:
                 "CREATE TABLE effects (place bigserial, event_id text, aggregate_id text, aggregate_seq bigint)"
             )
         yield database
+
+
+def operator(database: Database, workload: str, caller: str = "operator") -> Any:
+    """A stub of the EventsService of `workload`, whose broker does not answer, for `caller`."""
+    backlogs = Backlogs(database, Bus("", workload, ""), workload)
+    servicer = EventsServicer(database, backlogs, workload)
+    nobody: Any = None
+    app = App(workload, ((add_EventsServiceServicer_to_server, servicer),), nobody, nobody)
+    channel: Any = InProcess(app, Peer(caller))
+    return EventsServiceStub(channel)
 
 
 @contextlib.asynccontextmanager

@@ -12,17 +12,17 @@ import pytest
 from nats.aio.client import Client
 from nats.js import api
 from tulle.event.v1 import event_pb2
+from tulle.event.v1 import operations_pb2 as pb
 
 from infra import limits
 from infra.events import streams
 from infra.events.bus import Bus, connect, last_sequence, open_bus, provision
 from infra.events.consumer import Consumer
-from infra.events.operations import dead_letters
 from infra.events.relay import Relay
 from infra.postgres import Database
 from mesh import model
 from mesh.contract import contract
-from tests.integration.events.conftest import Site, eventually, running
+from tests.integration.events.conftest import Site, eventually, operator, running
 from tests.integration.events.story import count, effects, happen, histories, noting
 from tests.servers import PASSWORD
 
@@ -232,7 +232,8 @@ async def _has_had(client: Client, stream: str, number: int) -> bool:
 
 
 async def _buried(database: Database, number: int) -> bool:
-    return len(await dead_letters(database)) == number
+    answer = await operator(database, "users").ListDeadLetters(pb.ListDeadLettersRequest())
+    return len(answer.dead_letters) == number
 
 
 async def _all_published(database: Database) -> bool:

@@ -221,5 +221,6 @@ def compiled(folder: Path, proto: str) -> bytes:
         made.mkdir(parents=True)
     for shared in ("event", "policy"):
         shutil.copytree(ROOT / "protos" / "tulle" / shared, protos / "tulle" / shared)
+    (protos / "tulle" / "event" / "v1" / "operations.proto").unlink()  # a service: the shop has one, its own
     (protos / FILE).write_text(proto)
     return compiler.descriptor_set(protos, scratch)

@@ -92,6 +92,7 @@ PLANTS = {
         methods.services_are_served,
         "service ShopService",
         workloads=rows(billing={"serves": (SHOP,)}),
+        also=(methods.callers_call_the_owner,),
     ),
     "a served service that no proto defines": Plant(
         methods.served_services_exist, "", workloads=rows(billing={"serves": ("tulle.shop.v1.Gone",)})

@@ -8,7 +8,6 @@ from gateway import limits, routes
 from mesh.contract import NONE, Method, contract
 from mesh.envoy import Addresses, seconds
 from mesh.hops import EDGE_MARGIN
-from services import topology
 
 OFFERED = [method for method in contract().methods if "gateway" in method.callers]
 
@@ -28,7 +27,7 @@ def test_exactly_what_the_contract_opens_has_a_route() -> None:
 def test_a_route_carries_the_method_s_policy(method: Method) -> None:
     """Owner, deadline, retries, token and limit come from the contract."""
     row = rows()[method.path]
-    assert row["route"]["cluster"] == topology.owner(method.service).name
+    assert row["route"]["cluster"] == contract().owner(method.service).name
     assert row["route"]["timeout"] == seconds(method.deadline + EDGE_MARGIN)
     assert ("retry_policy" in row["route"]) == method.retry_safe
     policy = row["typed_per_filter_config"]

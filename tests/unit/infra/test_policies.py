@@ -21,7 +21,7 @@ def of_kind(kind: str) -> dict[str, Any]:
 
 def callers(method: Method) -> set[str]:
     """The workloads that the policies let call a method."""
-    rules = of_kind("AuthorizationPolicy")[contract().owner(method.service).name]["rules"]
+    rules = of_kind("AuthorizationPolicy")[contract().owners(method.service)[0].name]["rules"]
     sources = [rule["from"][0]["source"]["principals"] for rule in rules if method.path in _paths(rule)]
     known = {
         topology.spiffe_id(workload.name).removeprefix("spiffe://"): workload.name for workload in topology.WORKLOADS
@@ -35,7 +35,7 @@ def _paths(rule: dict[str, Any]) -> list[str]:
 
 def route(method: Method) -> dict[str, Any]:
     """The route of a method."""
-    routes = of_kind("VirtualService")[contract().owner(method.service).name]["http"]
+    routes = of_kind("VirtualService")[contract().owners(method.service)[0].name]["http"]
     (found,) = [one for one in routes if one["match"] == [{"uri": {"exact": method.path}}]]
     return dict(found)
 
