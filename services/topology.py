@@ -80,7 +80,7 @@ SERVICES = (
         "billing",
         "plans, subscriptions, invoices, the ledger",
         module="services.billing.main",
-        serves=("tulle.billing.v1.BillingService", "tulle.billing.v1.AccountingService"),
+        serves=("tulle.billing.v1.BillingService", "tulle.billing.v1.AccountingService", EVENTS),
         needs=("postgres", "nats"),
         calls=("auth",),
         keys=("page-key",),
@@ -90,7 +90,7 @@ SERVICES = (
 WORKLOADS = (
     *SERVICES,
     Workload(GATEWAY, "the edge: REST and gRPC for everybody outside", calls=tuple(row.name for row in SERVICES)),
-    Workload(OPERATOR, "the person at ./tulle, through RPCs only", calls=("auth", "users")),
+    Workload(OPERATOR, "the person at ./tulle, through RPCs only", calls=tuple(row.name for row in SERVICES)),
 )
 
 WORKLOAD = {workload.name: workload for workload in WORKLOADS}

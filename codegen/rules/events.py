@@ -12,6 +12,7 @@ from codegen.rules.finding import Finding
 from codegen.source import EVENT, FIELD
 from mesh import contract
 from mesh.contract import Event
+from services.topology import EVENTS
 
 
 def found(project: Project, event: Event, word: str, what: str, fix: str) -> Finding:
@@ -62,6 +63,17 @@ def carry_nothing_private(project: Project) -> Iterator[Finding]:
                 yield Finding(project.source.where(field.full_name, FIELD), what, fix)
 
 
+def are_shown_to_the_operator(project: Project) -> Iterator[Finding]:
+    """Nobody's events wait, fail or die where no operator can see it."""
+    for workload in project.workloads:
+        if "nats" in workload.needs and EVENTS not in workload.serves:
+            what = f"`{workload.name}` has events that no operator sees"
+            fix = (
+                "add EVENTS to its `serves`, and its EventsServicer and Backlogs to main.py as services/users has them"
+            )
+            yield Finding("services/topology.py", what, fix)
+
+
 def _fields(message: Descriptor, seen: frozenset[str]) -> Iterator[FieldDescriptor]:
     for field in message.fields if message.full_name not in seen else ():
         yield field
@@ -69,4 +81,11 @@ def _fields(message: Descriptor, seen: frozenset[str]) -> Iterator[FieldDescript
             yield from _fields(field.message_type, seen | {message.full_name})
 
 
-RULES = (have_a_subject, subjects_differ, say_how_long_they_are_kept, consumers_exist, carry_nothing_private)
+RULES = (
+    have_a_subject,
+    subjects_differ,
+    say_how_long_they_are_kept,
+    consumers_exist,
+    carry_nothing_private,
+    are_shown_to_the_operator,
+)

@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 
 from tulle.billing.v1.accounting_pb2_grpc import add_AccountingServiceServicer_to_server
 from tulle.billing.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
+from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
+from infra.events.backlog import Backlogs
 from infra.events.bus import open_bus
 from infra.events.relay import Relay
+from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
 from infra.idempotency import Idempotency
 from infra.postgres import open_database
@@ -38,11 +41,13 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         open_channel(settings.outbound_socket) as channel,
     ):
         store = PostgresStore(database)
+        backlogs = Backlogs(database, bus, settings.workload)
         yield App(
             workload=settings.workload,
             servicers=(
                 (add_BillingServiceServicer_to_server, BillingServicer(store)),
                 (add_AccountingServiceServicer_to_server, AccountingServicer(store)),
+                (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
             ),
             tokens=token_verifier(channel, settings),
             sessions=Sessions(channel),
@@ -51,6 +56,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             workers=(
                 Relay(database, bus, settings.workload).run,
                 Housekeeping(database).run,
+                backlogs.run,
             ),
         )
 

@@ -94,6 +94,9 @@ PLANTS = {
         workloads=rows(billing={"serves": (SHOP,)}),
         also=(methods.callers_call_the_owner,),
     ),
+    "a service whose events nobody sees": Plant(
+        events.are_shown_to_the_operator, "", workloads=rows(shop={"needs": ("nats",)})
+    ),
     "a served service that no proto defines": Plant(
         methods.served_services_exist, "", workloads=rows(billing={"serves": ("tulle.shop.v1.Gone",)})
     ),
