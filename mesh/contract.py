@@ -82,13 +82,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event message. `retention` is in seconds; `subject` is the whole NATS subject."""
+    """An event message. `retention` is in seconds; `subject` is the whole NATS subject; versions start at 1."""
 
     message: str
     domain: str
     subject: str
     retention: float
     consumers: frozenset[str]
+    schema_version: int = 1
 
 
 @dataclass(frozen=True)
@@ -256,4 +257,6 @@ def _event(message: Descriptor, pool: descriptor_pool.DescriptorPool) -> Event |
         subject=f"tulle.{domain}.{policy.subject}",
         retention=_seconds(policy.retention),
         consumers=frozenset(policy.consumers),
+        # The contract of a release before there were versions is read too.
+        schema_version=max(1, getattr(policy, "schema_version", 1)),
     )

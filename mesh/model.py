@@ -157,7 +157,6 @@ class Event:
 
     type: ClassVar[str]
     resource: ClassVar[str]
-    schema_version: ClassVar[int] = 1
 
     aggregate_id: str
     organisation_id: OrganisationId

@@ -54,4 +54,13 @@ def consumers(change: Change) -> Iterator[Break]:
             yield _found(change, "consumers", new, what, callers({gone}), instead, gone)
 
 
-ASPECTS = (marks, subjects, retentions, consumers)
+def versions(change: Change) -> Iterator[Break]:
+    """What it means. A newer version is no break: consumers do not start without an upgrade to it."""
+    for old, new in _both(change):
+        if new.schema_version < old.schema_version:
+            what = f"version {old.schema_version} becomes {new.schema_version}: what is in the stream counts as newer"
+            whom = callers(old.consumers) or "whoever replays it"
+            yield _found(change, "schema_version", new, what, whom, "give it the next version, not an old one")
+
+
+ASPECTS = (marks, subjects, retentions, consumers, versions)

@@ -18,10 +18,10 @@ from tulle.event.v1 import event_pb2
 from infra import limits
 from infra.events import streams
 from infra.events.bus import Bus
-from infra.events.handling import HandlerFailed, Handlers
+from infra.events.handling import EMPTY, HandlerFailed, Handlers
 from infra.events.parking import Parking, place
 from infra.events.pull import pull
-from infra.events.received import Subscriptions, Unreadable, decode, previous
+from infra.events.received import Subscriptions, Unreadable, Upgrades, decode, previous
 from infra.events.statements import inbox as sql
 from infra.postgres import Database
 from mesh.contract import Contract, contract
@@ -33,16 +33,23 @@ log = structlog.get_logger(__name__)
 class Consumer:
     """Gets the events that one workload consumes to its handlers. Several processes may run one each.
 
-    Raises: ValueError unless the subscriptions are those that the contract lists for the workload.
+    Raises: ValueError unless the subscriptions are those that the contract lists for the workload, and the
+    upgrades lead up to its versions.
     """
 
     def __init__(
-        self, database: Database, bus: Bus, workload: str, subscriptions: Subscriptions, of: Contract | None = None
+        self,
+        database: Database,
+        bus: Bus,
+        workload: str,
+        subscriptions: Subscriptions,
+        of: Contract | None = None,
+        upgrades: Upgrades = EMPTY,
     ) -> None:
         self._database = database
         self._bus = bus
         self._workload = workload
-        self._handlers = Handlers(workload, subscriptions, of or contract())
+        self._handlers = Handlers(workload, subscriptions, of or contract(), upgrades)
         self.parking = Parking(database, self._handlers)
 
     async def run(self) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import structlog
 from nats.aio.msg import Msg
 from tulle.event.v1 import event_pb2
 
 from infra import limits
-from infra.events.received import Subscriptions, decode, received, verified
+from infra.events.received import Subscriptions, Upgrades, decode, received, verified
 from infra.postgres import COLLISIONS
 from mesh import model, trace
 from mesh.call import Work, working
@@ -20,6 +21,7 @@ from mesh.lines import story
 
 log = structlog.get_logger(__name__)
 
+EMPTY: Upgrades = MappingProxyType({})
 _STORY = (("error", "where"), ("cause", "cause_where"))
 _TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, OSError)
 
@@ -42,7 +44,9 @@ class HandlerFailed(Exception):
 class Handlers:
     """Who handles which event. Raises: ValueError unless these are what the contract has for the workload."""
 
-    def __init__(self, workload: str, subscriptions: Subscriptions, contract: Contract) -> None:
+    def __init__(
+        self, workload: str, subscriptions: Subscriptions, contract: Contract, upgrades: Upgrades = EMPTY
+    ) -> None:
         self._workload = workload
         self._events = contract.events
         self._handlers = {message.DESCRIPTOR.full_name: (message, h) for message, h in subscriptions.items()}
@@ -50,6 +54,9 @@ class Handlers:
         if consumed != set(self._handlers):
             odd = ", ".join(sorted(consumed ^ set(self._handlers)))
             raise ValueError(f"{workload}: the contract and the subscriptions differ in {odd}")
+        self._upgrades = {message.DESCRIPTOR.full_name: tuple(steps) for message, steps in upgrades.items()}
+        for name in sorted(consumed | set(self._upgrades)):
+            _require_all(workload, name, len(self._upgrades.get(name, ())), self._events)
 
     @property
     def events(self) -> Collection[Event]:
@@ -68,7 +75,7 @@ class Handlers:
         try:
             message, handler = self._handlers[event.type]
             async with asyncio.timeout(limits.HANDLER_TIMEOUT):
-                await handler(received(event, message, self._workload))
+                await handler(received(event, message, self._workload, self._upgrades.get(event.type, ())))
         except COLLISIONS:
             raise  # the transaction is run again
         except Exception as error:
@@ -85,6 +92,13 @@ class Handlers:
             trace_id=trace.trace_id(event.traceparent),
             ms=round((time.perf_counter() - began) * 1000, 2),
         )
+
+
+def _require_all(workload: str, name: str, steps: int, events: Mapping[str, Event]) -> None:
+    """Raises: ValueError unless the upgrades lead from the first version to that of the contract."""
+    wanted = events[name].schema_version - 1 if name in events and workload in events[name].consumers else 0
+    if steps != wanted:
+        raise ValueError(f"{workload}: {name} needs {wanted} upgrades up to the contract's version, there are {steps}")
 
 
 def _work(event: event_pb2.Event) -> Work:

@@ -56,7 +56,7 @@ def row(event: model.Event, publish_at: datetime | None = None, now: datetime | 
     return (
         model.new_id("event", time.timestamp()),
         event.type,
-        event.schema_version,
+        contract().events[event.type].schema_version,
         event.resource,
         event.aggregate_id,
         event.organisation_id,

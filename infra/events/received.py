@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -18,6 +18,10 @@ from mesh.contract import Event
 PREVIOUS = "Tulle-Previous"
 """Header: for each consuming workload the place of the aggregate's last event before this one that
 the workload consumes, such as `search=4,users=0`. Timers have none: they stand outside of the order."""
+
+
+class NewerEvent(model.Unavailable):
+    """The event has a version that this release does not know yet; the next one will."""
 
 
 class Unreadable(Exception):
@@ -51,6 +55,10 @@ class Received:
 Handler: TypeAlias = Callable[[Received], Awaitable[None]]
 Subscriptions: TypeAlias = Mapping[Any, Handler]
 """By the class of the event's message. (A mapping's key type is invariant, so `type[Message]` would fit none.)"""
+Upgrade: TypeAlias = Callable[[Any], Any]
+"""Takes a payload that means what one version meant, and returns one that means what the next does."""
+Upgrades: TypeAlias = Mapping[Any, Sequence[Upgrade]]
+"""By the class of the event's message: from version 1 to 2, from 2 to 3 and so on, up to the contract's version."""
 
 
 def decode(data: bytes) -> event_pb2.Event:
@@ -77,16 +85,26 @@ def verified(event: event_pb2.Event, known: Event | None, message: Msg) -> event
     return event
 
 
-def received(event: event_pb2.Event, message: type[Message], workload: str) -> Received:
-    """The event for a handler of `workload`. Raises: Unreadable if its payload is no `message`."""
+def received(
+    event: event_pb2.Event, message: type[Message], workload: str, upgrades: Sequence[Upgrade] = ()
+) -> Received:
+    """The event for a handler of `workload`, of the version that `upgrades` lead to.
+
+    Raises: Unreadable if its payload is no `message`; NewerEvent.
+    """
+    version = max(1, event.schema_version)
+    if version > len(upgrades) + 1:
+        raise NewerEvent
     try:
         payload = message.FromString(event.payload)
     except DecodeError as error:
         raise Unreadable(f"no {event.type}: {error}") from error
+    for upgrade in upgrades[version - 1 :]:
+        payload = upgrade(payload)
     return Received(
         event_id=event.event_id,
         type=event.type,
-        schema_version=event.schema_version,
+        schema_version=len(upgrades) + 1,
         source=event.source,
         resource=event.resource,
         aggregate_id=event.aggregate_id,

@@ -171,6 +171,7 @@ message Bought {
     subject: "bought"
     retention: {seconds: 86400}
     consumers: ["billing"]
+    schema_version: 2
   };
   // Which order.
   string order_id = 1;

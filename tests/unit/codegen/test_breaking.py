@@ -113,6 +113,12 @@ PLANTED: dict[str, tuple[Any, ...]] = {
     ),
     "an event under another subject": ("subject", "tulle.shop.v1.Bought", "`billing`", ('"bought"', '"bought_now"')),
     "an event that is kept shorter": ("retention", "tulle.shop.v1.Bought", "away", ("86400", "3600")),
+    "an event of an older version": (
+        "schema_version",
+        "tulle.shop.v1.Bought",
+        "newer",
+        ("schema_version: 2", "schema_version: 1"),
+    ),
     "an event that nobody hears": (
         "consumers",
         "tulle.shop.v1.Bought billing",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import structlog
 from tulle.auth.v1 import events_pb2
@@ -9,10 +11,10 @@ from tulle.event.v1 import event_pb2
 
 from infra import limits
 from infra.events.handling import HandlerFailed, Handlers
-from infra.events.received import Received
+from infra.events.received import Received, Upgrade
 from mesh import trace
 from mesh.call import Work, working
-from mesh.contract import contract
+from mesh.contract import Contract, contract
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CREATED = event_pb2.Event(
@@ -74,3 +76,62 @@ async def test_a_failed_handler_leaves_nothing_behind() -> None:
         await handlers.handle(CREATED)
     assert "event_1" not in str(failed.value)
     assert working.get() is None
+
+
+def _versions(version: int) -> Contract:
+    """The contract, with AccountCreated in a later version."""
+    known = contract()
+    name = "tulle.auth.v1.AccountCreated"
+    return replace(known, events={**known.events, name: replace(known.events[name], schema_version=version)})
+
+
+def _of_version(version: int) -> event_pb2.Event:
+    event = event_pb2.Event()
+    event.CopyFrom(CREATED)
+    event.schema_version = version
+    return event
+
+
+def _first(payload: events_pb2.AccountCreated) -> events_pb2.AccountCreated:
+    return events_pb2.AccountCreated(user_id=f"{payload.user_id}+1")
+
+
+def _second(payload: events_pb2.AccountCreated) -> events_pb2.AccountCreated:
+    return events_pb2.AccountCreated(user_id=f"{payload.user_id}+2")
+
+
+@pytest.mark.parametrize(("version", "seen"), [(0, "user_1+1+2"), (1, "user_1+1+2"), (2, "user_1+2"), (3, "user_1")])
+async def test_an_old_event_is_upgraded_step_by_step(version: int, seen: str) -> None:
+    """A handler knows one version only: whatever was in a stream or an outbox is made into it."""
+    had: list[tuple[str, int]] = []
+
+    async def handler(event: Received) -> None:
+        had.append((event.payload.user_id, event.schema_version))
+
+    upgrades = {events_pb2.AccountCreated: (_first, _second)}
+    handlers = Handlers("users", {events_pb2.AccountCreated: handler}, _versions(3), upgrades)
+    await handlers.handle(_of_version(version))
+    assert had == [(seen, 3)]
+
+
+async def test_an_event_newer_than_its_consumer_waits() -> None:
+    """In a rolling upgrade the producer may be first: the event is tried until the consumer has caught up."""
+
+    async def handler(event: Received) -> None:
+        raise AssertionError
+
+    handlers = Handlers("users", {events_pb2.AccountCreated: handler}, contract())
+    with pytest.raises(HandlerFailed) as failed:
+        await handlers.handle(_of_version(2))
+    assert failed.value.transient
+
+
+@pytest.mark.parametrize("steps", [(), (_first,), (_first, _second, _first)])
+def test_a_consumer_that_cannot_upgrade_does_not_start(steps: tuple[Upgrade, ...]) -> None:
+    """Exactly the upgrades from the first version to that of the contract."""
+
+    async def handler(event: Received) -> None:
+        """Never called."""
+
+    with pytest.raises(ValueError, match="AccountCreated needs 2 upgrades"):
+        Handlers("users", {events_pb2.AccountCreated: handler}, _versions(3), {events_pb2.AccountCreated: steps})

@@ -60,8 +60,10 @@ def test_a_workload_may_publish_its_own_events_and_consume_what_the_contract_lis
     )
     assert streams.permissions(SHOP, "books").publish == (
         "$JS.API.CONSUMER.MSG.NEXT.TULLE_SHOP.books-made",
+        "$JS.API.CONSUMER.INFO.TULLE_SHOP.books-made",
         "$JS.ACK.TULLE_SHOP.books-made.>",
         "$JS.API.CONSUMER.MSG.NEXT.TULLE_SHOP.books-paid",
+        "$JS.API.CONSUMER.INFO.TULLE_SHOP.books-paid",
         "$JS.ACK.TULLE_SHOP.books-paid.>",
     )
     assert streams.permissions(SHOP, "stranger").publish == ()

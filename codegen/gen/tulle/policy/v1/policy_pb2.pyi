@@ -222,8 +222,14 @@ class EventPolicy(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     RETENTION_FIELD_NUMBER: _builtins.int
     CONSUMERS_FIELD_NUMBER: _builtins.int
+    SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Last part of the NATS subject: `tulle.<domain>.<subject>`."""
+    schema_version: _builtins.int
+    """Version of what the event means, starting at 1, which unset stands for. Each
+    consumer says how an older one, still in a stream or an outbox, becomes this
+    one; a newer one than it knows waits for its next release.
+    """
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
         """How long the stream keeps the event for consumers. Required."""
@@ -238,10 +244,11 @@ class EventPolicy(_message.Message):
         subject: _builtins.str = ...,
         retention: _duration_pb2.Duration | None = ...,
         consumers: _abc.Iterable[_builtins.str] | None = ...,
+        schema_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumers", b"consumers", "retention", b"retention", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumers", b"consumers", "retention", b"retention", "schema_version", b"schema_version", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
