@@ -22,6 +22,8 @@ Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_between_commas)]
 Limits = Literal["local", "shared"]
 Mesh = Literal["static", "istio"]
+Role = Literal["all", "serve", "work"]
+Workers = Literal["inside", "own"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -55,11 +57,13 @@ class ServiceSettings(BaseSettings):
     log_level: LogLevel = "info"
     trace_ratio: Ratio = 0.01
     """Share of new traces that are recorded, 0 to 1; a sampled caller is always followed."""
+    role: Role = "all"
+    """Whether this process answers calls, works on events, or both."""
 
     @property
     def listen_socket(self) -> Path:
-        """Where the service's gRPC server listens, for its own sidecar only."""
-        return self.run_dir / f"{self.workload}.sock"
+        """Where the service's gRPC server listens, for its own sidecar only; a worker's is asked for health alone."""
+        return self.run_dir / f"{self.workload}{'-worker' if self.role == 'work' else ''}.sock"
 
     @property
     def outbound_socket(self) -> Path:
@@ -88,6 +92,8 @@ class StackSettings(BaseSettings):
     """Origins whose pages may call the gateway from a browser, with commas between: `https://app.example.com`."""
     limits: Limits = "local"
     """Whether rate limits hold per gateway, or over all of them by a service that counts in Valkey (needs Go once)."""
+    workers: Workers = "inside"
+    """Whether events are worked on inside the services' processes, or in processes of their own."""
     mesh: Mesh = "static"
     """Who configures the sidecars: files made at the start, or Istio's control plane (needs Go once)."""
     log_level: LogLevel = "info"

@@ -47,7 +47,8 @@ class Idempotency(Protocol):
 class App:
     """One workload's servicers, with what the pipeline and the process need of it.
 
-    `servicers`: pairs of a generated `add_…Servicer_to_server` and a servicer.
+    `servicers`: pairs of a generated `add_…Servicer_to_server` and a servicer. `workers` run in every
+    process of the workload; `jobs` need no caller near them, and may run in processes of their own.
     """
 
     workload: str
@@ -57,3 +58,4 @@ class App:
     idempotency: Idempotency | None = None
     ready: tuple[ReadyCheck, ...] = ()
     workers: tuple[Worker, ...] = ()
+    jobs: tuple[Worker, ...] = ()

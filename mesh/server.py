@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ import grpc
 import structlog
 import uvloop
 
-from infra.settings import ServiceSettings
+from infra.settings import Role, ServiceSettings
 from mesh import limits, lines
 from mesh.app import App, Worker
 from mesh.contract import Contract, contract
@@ -50,7 +51,8 @@ def main(build: Build[SettingsT], settings: type[SettingsT]) -> None:
 
 async def _process(build: Build[SettingsT], settings: SettingsT, out: lines.Lines) -> None:
     stopping = _signals()
-    async with build(settings) as app:
+    async with build(settings) as whole:
+        app = in_role(whole, settings.role)
         telemetry = Telemetry(app.workload, settings.trace_ratio, out.write, settings.log_level)
         identity = SidecarIdentity(app.workload, settings.secret("sidecar"))
         async with serving(app, telemetry, identity, settings.listen_socket):
@@ -63,6 +65,13 @@ async def _process(build: Build[SettingsT], settings: SettingsT, out: lines.Line
     log.info("stopped")
 
 
+def in_role(app: App, role: Role) -> App:
+    """The part of an app that a process of this role runs: one that works answers nothing but health."""
+    if role == "serve":
+        return replace(app, jobs=())
+    return replace(app, servicers=()) if role == "work" else app
+
+
 @contextlib.asynccontextmanager
 async def serving(
     app: App, telemetry: Telemetry, identity: SidecarIdentity, socket: Path, of: Contract | None = None
@@ -73,7 +82,7 @@ async def serving(
     """
     health = Health(app.ready)
     server = _server(app, Pipeline(app, telemetry), identity, health, socket, of or contract())
-    async with _background(health.run, telemetry.run, *app.workers):
+    async with _background(health.run, telemetry.run, *app.workers, *app.jobs):
         await server.start()
         _only_ours(socket)
         try:
@@ -88,7 +97,8 @@ def _server(
     app: App, pipeline: Pipeline, identity: SidecarIdentity, health: Health, socket: Path, of: Contract
 ) -> grpc.aio.Server:
     handlers = collect(app, pipeline, of)
-    _require_all(of.workload(app.workload), {handler.method.service for handler in handlers.values()})
+    if app.servicers:
+        _require_all(of.workload(app.workload), {handler.method.service for handler in handlers.values()})
     server = grpcaio.server(handlers, identity, socket)
     HealthServicer(health).add_to(server)
     ReflectionServicer(sorted({handler.method.service for handler in handlers.values()}), identity).add_to(server)

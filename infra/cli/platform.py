@@ -26,7 +26,7 @@ from infra.local.limits import DOWN_WITHIN, STACK_WITHIN
 from infra.local.logs import Log, merged
 from infra.local.logs import follow as following
 from infra.local.supervisor import READY, Supervisor
-from infra.settings import Limits, Mesh, choose, inherited_environment, own_settings
+from infra.settings import Limits, Mesh, Workers, choose, inherited_environment, own_settings
 
 COLOURS = {"ready": "green", "failed": "red", "restarting": "yellow", "not ready": "yellow", "stopped": "dim"}
 Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
@@ -38,6 +38,10 @@ def up(
     limits: Annotated[
         Limits | None, typer.Option(help="Whether rate limits hold per gateway or over all; `shared` needs Go once.")
     ] = None,
+    workers: Annotated[
+        Workers | None,
+        typer.Option(help="Whether events are worked on inside the services, or apart."),
+    ] = None,
     mesh: Annotated[
         Mesh | None, typer.Option(help="Who configures the sidecars: files, or Istio's istiod; `istio` needs Go once.")
     ] = None,
@@ -47,6 +51,8 @@ def up(
         choose("limits", limits)
     if stack().settings.limits == "shared":
         limiter.build(err.print)
+    if workers:
+        choose("workers", workers)
     if mesh:
         choose("mesh", mesh)
     if stack().settings.mesh == "istio":

@@ -163,7 +163,7 @@ def _unwritable(data: Path, why: str) -> Unusable:
 def _run_folder(data: Path) -> Path:
     name = hashlib.sha256(str(data).encode()).hexdigest()[:10]
     run = Path(tempfile.gettempdir()) / f"tulle-{os.getuid()}-{name}"
-    if len(os.fsencode(run / "notifications.admin.sock")) > LONGEST_SOCKET:
+    if len(os.fsencode(run / "notifications-worker.sock")) > LONGEST_SOCKET:
         run = Path("/tmp") / run.name  # noqa: S108 (private below; the temporary folder's path is too long)
     return run
 

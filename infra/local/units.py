@@ -15,6 +15,7 @@ from infra.istio import control
 from infra.local import account, boxes, istio, limiter
 from infra.local.layout import Layout, private_folder, write_private
 from infra.local.unit import Unit, envoy_ready, sidecar_name
+from infra.settings import Role
 from mesh import health
 from mesh.contract import contract
 from services import topology
@@ -29,6 +30,8 @@ def units(layout: Layout) -> tuple[Unit, ...]:
     sidecar = istio.sidecar if with_istio else _sidecar
     for workload in served:
         made += [_service(layout, workload), sidecar(layout, workload)]
+        if "nats" in workload.needs and layout.settings.workers == "own":
+            made.append(_worker(layout, workload))
     edge = _gateway(layout, served)
     return (*made, istio.configured(layout, edge) if with_istio else edge)
 
@@ -144,6 +147,7 @@ def _limiter(layout: Layout) -> Unit:
 def _service(layout: Layout, workload: Workload) -> Unit:
     name = workload.name
     socket = layout.run / f"{name}.sock"
+    role: Role = "serve" if layout.settings.workers == "own" else "all"
 
     async def prepare() -> None:
         if "postgres" in workload.needs:
@@ -163,12 +167,33 @@ def _service(layout: Layout, workload: Workload) -> Unit:
         # Its sidecar first: that is where the secret is made which both must know.
         after=(*workload.needs, sidecar_name(name)),
         prepare=prepare,
-        environment=_environment(layout, workload),
+        environment=_environment(layout, workload, role),
     )
 
 
-def _environment(layout: Layout, workload: Workload) -> Mapping[str, str]:
+def _worker(layout: Layout, workload: Workload) -> Unit:
+    """A process that works on the workload's events, under its identity and behind its sidecar."""
+    socket = layout.run / f"{workload.name}-worker.sock"
+
+    async def prepare() -> None:
+        socket.unlink(missing_ok=True)
+
+    return Unit(
+        f"{workload.name}-worker",
+        f"events of {workload.name}",
+        lambda: [sys.executable, "-m", workload.module],
+        lambda: health.check(socket),
+        str(socket),
+        # The service first: it brings their schema up to date.
+        after=(workload.name,),
+        prepare=prepare,
+        environment=_environment(layout, workload, "work"),
+    )
+
+
+def _environment(layout: Layout, workload: Workload, role: Role) -> Mapping[str, str]:
     return {
+        "TULLE_ROLE": role,
         "TULLE_WORKLOAD": workload.name,
         "TULLE_RUN_DIR": str(layout.run),
         "TULLE_STATE_DIR": str(layout.folder("state", workload.name)),

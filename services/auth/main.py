@@ -84,6 +84,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 workers=(
                     keys.run,
                     Relay(database, bus, settings.workload).run,
+                ),
+                jobs=(
                     Consumer(database, bus, settings.workload, subscriptions(store, postman, throttle)).run,
                     Housekeeping(database, _clean).run,
                     backlogs.run,

@@ -53,8 +53,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             sessions=Sessions(channel),
             idempotency=Idempotency(database),
             ready=(database.ready, bus.ready),
-            workers=(
-                Relay(database, bus, settings.workload).run,
+            workers=(Relay(database, bus, settings.workload).run,),
+            jobs=(
                 Housekeeping(database).run,
                 backlogs.run,
             ),

@@ -56,8 +56,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             sessions=Sessions(channel),
             idempotency=Idempotency(database),
             ready=(database.ready, bus.ready),
-            workers=(
-                Relay(database, bus, settings.workload).run,
+            workers=(Relay(database, bus, settings.workload).run,),
+            jobs=(
                 Consumer(database, bus, settings.workload, subscriptions(users)).run,
                 Housekeeping(database).run,
                 backlogs.run,

@@ -15,7 +15,7 @@ from codegen import project as projects
 from codegen.project import Project
 from infra import ca
 from infra.local.stack import reset
-from infra.settings import Mesh
+from infra.settings import Mesh, Workers
 from services import topology
 from tests.e2e import cast as casting
 from tests.e2e.cast import Cast
@@ -59,11 +59,11 @@ def own_stack() -> Iterator[Stack]:
     yield from running("static")
 
 
-def running(mesh: Mesh) -> Iterator[Stack]:
+def running(mesh: Mesh, workers: Workers = "inside") -> Iterator[Stack]:
     """A stack in a folder of its own, which goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="tulle-e2e-"))
     folder.chmod(0o711)
-    stack = Stack(folder, mesh)
+    stack = Stack(folder, mesh, workers)
     try:
         stack.start()
         yield stack

@@ -24,7 +24,7 @@ from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 from infra.local import control
 from infra.local.layout import Layout, layout
 from infra.local.operator import calling
-from infra.settings import Mesh, StackSettings, development_environment
+from infra.settings import Mesh, StackSettings, Workers, development_environment
 from services import topology
 from services.auth.sealing import AesBox
 from tests.e2e.doors import Edge, Sidecar
@@ -38,8 +38,10 @@ PATIENCE = 90.0
 class Stack:
     """A running stack; what happens to it is up to the test."""
 
-    def __init__(self, folder: Path, mesh: Mesh = "static") -> None:
-        settings = StackSettings(data_dir=folder, http_port=free_port(), https_port=free_port(), mesh=mesh)
+    def __init__(self, folder: Path, mesh: Mesh = "static", workers: Workers = "inside") -> None:
+        settings = StackSettings(
+            data_dir=folder, http_port=free_port(), https_port=free_port(), mesh=mesh, workers=workers
+        )
         self.layout: Layout = layout(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -62,6 +64,7 @@ class Stack:
             "TULLE_HTTP_PORT": str(settings.http_port),
             "TULLE_HTTPS_PORT": str(settings.https_port),
             "TULLE_MESH": settings.mesh,
+            "TULLE_WORKERS": settings.workers,
         }
         log = self.layout.folder("logs") / "stack.log"
         with log.open("ab") as output:

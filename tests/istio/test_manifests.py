@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import yaml
 from infra.deploy.istio.files import FILES
 from infra.istio import control
 from infra.istio.control import Place
+from infra.settings import development_environment
 from services import topology
 from tests.e2e.stacks import Stack
 from tests.e2e.test_stack import settings_of, tulle
@@ -25,6 +29,23 @@ def objects(file: str) -> int:
     return len(list(yaml.safe_load_all(Path(file).read_text())))
 
 
+def _keda() -> Path:
+    """The folder of KEDA's sources, whose hash keda/go.sum has."""
+    command = ["go", "mod", "download", "-json", "github.com/kedacore/keda/v2"]
+    folder, ours = Path(__file__).parent / "keda", development_environment() | {"GOTOOLCHAIN": "local"}
+    found = subprocess.run(command, cwd=folder, env=ours, check=True, capture_output=True)
+    return Path(json.loads(found.stdout)["Dir"])
+
+
+@pytest.fixture
+async def scaled(place: Place) -> None:
+    """The server knows what KEDA would have told it."""
+    definitions = await asyncio.to_thread(_keda) / "config" / "crd" / "bases" / "keda.sh_scaledobjects.yaml"
+    await control.kubectl(place, "apply", "--server-side", "-f", str(definitions))
+    await control.kubectl(place, "wait", "--for=condition=established", "crd/scaledobjects.keda.sh", "--timeout=30s")
+
+
+@pytest.mark.usefixtures("scaled")
 @pytest.mark.parametrize("file", OBJECTS, ids=lambda file: Path(file).stem)
 async def test_the_server_would_take_it(place: Place, file: str) -> None:
     """Each object passes the API server's own validation, without a field that it does not know."""

@@ -8,6 +8,7 @@ from infra.deploy.istio import sidecars
 from infra.deploy.istio.ingress import ingress
 from infra.deploy.istio.objects import Manifest
 from infra.deploy.istio.policies import policies
+from infra.deploy.istio.scaling import scaling
 from infra.deploy.istio.workloads import addresses, workloads
 from mesh import envoy
 from mesh.contract import Contract
@@ -21,6 +22,7 @@ FILES: Mapping[str, Callable[[Contract], list[Manifest]]] = {
     "mesh": lambda contract: [{"meshConfig": sidecars.mesh(), "env": sidecars.ISTIOD}],
     "workloads": workloads,
     "policies": policies,
+    "scaling": scaling,
     "ingress": lambda contract: ingress(contract, addresses(PUBLIC_URL)),
 }
 

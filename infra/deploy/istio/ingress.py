@@ -58,7 +58,7 @@ def _pods(contract: Contract) -> Iterator[Manifest]:
         "containers": [proxy],
         "volumes": [volume, shown],
     }
-    made = deployment(contract.workload(GATEWAY), {"inject.istio.io/templates": "gateway"}, pod)
+    made = deployment(contract.workload(GATEWAY), _SELECTED, {"inject.istio.io/templates": "gateway"}, pod)
     made["spec"]["template"]["metadata"]["labels"] = _SELECTED | {"sidecar.istio.io/inject": "true"}
     yield made
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from infra.deploy.istio.objects import Manifest, thing
 from infra.deploy.istio.sidecars import relied_on, sockets
+from infra.settings import Role
 from mesh import envoy
 from mesh.contract import Contract
 from mesh.envoy import Addresses, Config
@@ -80,24 +81,46 @@ def _where_the_proof_is() -> Manifest:
 
 def _service(workload: Workload, contract: Contract) -> Iterator[Manifest]:
     port = {"name": "grpc", "port": topology.PORT, "appProtocol": "grpc"}
-    yield thing("v1", "Service", workload.name, spec={"selector": {"app": workload.name}, "ports": [port]})
+    yield thing("v1", "Service", workload.name, spec={"selector": labels(workload), "ports": [port]})
     # Istio's proxy takes calls to the pod's port as ever.
     yield sockets(workload, addresses(""), topology.PORT)
     found = {"path_config_source": {"path": f"{_PROOF}/proof.yaml"}}
     yield relied_on(workload, contract, addresses(""), proof(found))
-    yield deployment(workload, _annotations(workload), _pod(workload))
+    yield deployment(workload, labels(workload), _annotations(workload), _pod(workload, "serve"))
+    if "nats" in workload.needs:
+        yield _workers(workload)
 
 
-def deployment(workload: Workload, annotations: Mapping[str, str], pod: Manifest) -> Manifest:
+def labels(workload: Workload, role: Role = "serve") -> Mapping[str, str]:
+    """By which policies know the pods of a workload (`app`), and its Service those that answer calls."""
+    return {"app": workload.name, "role": role}
+
+
+def deployment(
+    workload: Workload, labels: Mapping[str, str], annotations: Mapping[str, str], pod: Manifest
+) -> Manifest:
     """As many replicas as the topology says, replaced one by one without going below that."""
-    labels = {"app": workload.name}
-    spec = {
-        "replicas": workload.replicas,
-        "selector": {"matchLabels": labels},
-        "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "template": {"metadata": {"labels": labels, "annotations": dict(annotations)}, "spec": pod},
-    }
+    spec = {"replicas": workload.replicas, **_template(labels, annotations, pod)}
     return thing("apps/v1", "Deployment", workload.name, spec=spec)
+
+
+def worker(workload: Workload) -> str:
+    """The name of the Deployment that works on the workload's events."""
+    return f"{workload.name}-worker"
+
+
+def _workers(workload: Workload) -> Manifest:
+    """How many there are is decided by how much waits (scaling.py); one, where nothing decides."""
+    spec = _template(labels(workload, "work"), _annotations(workload), _pod(workload, "work"))
+    return thing("apps/v1", "Deployment", worker(workload), spec=spec)
+
+
+def _template(labels: Mapping[str, str], annotations: Mapping[str, str], pod: Manifest) -> Manifest:
+    return {
+        "selector": {"matchLabels": dict(labels)},
+        "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": {"metadata": {"labels": dict(labels), "annotations": dict(annotations)}, "spec": pod},
+    }
 
 
 def _annotations(workload: Workload) -> Mapping[str, str]:
@@ -116,12 +139,12 @@ def _annotations(workload: Workload) -> Mapping[str, str]:
     }
 
 
-def _pod(workload: Workload) -> Manifest:
+def _pod(workload: Workload, role: Role) -> Manifest:
     return {
         "serviceAccountName": workload.name,
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "fsGroup": PROXY, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [_container(workload)],
+        "containers": [_container(workload, role)],
         "volumes": [
             {"name": "run", "emptyDir": {"medium": "Memory"}},
             {"name": "state", "emptyDir": {}},
@@ -130,17 +153,19 @@ def _pod(workload: Workload) -> Manifest:
     }
 
 
-def _container(workload: Workload) -> Manifest:
-    settings = {"WORKLOAD": workload.name, "RUN_DIR": _RUN, "STATE_DIR": _STATE, "SECRETS_DIR": _SECRETS}
+def _container(workload: Workload, role: Role) -> Manifest:
+    folders = {"RUN_DIR": _RUN, "STATE_DIR": _STATE, "SECRETS_DIR": _SECRETS}
+    settings = {"WORKLOAD": workload.name, "ROLE": role, **folders}
+    socket = addresses("").socket(workload.name) if role == "serve" else f"{_RUN}/{worker(workload)}.sock"
     return {
         "name": workload.name,
         "image": IMAGE,
         "command": ["python", "-m", workload.module],
         "env": [{"name": f"TULLE_{name}", "value": value} for name, value in settings.items()],
         "envFrom": [{"configMapRef": {"name": SETTINGS}}],
-        "readinessProbe": _asked(workload, "READY") | {"periodSeconds": 10},
+        "readinessProbe": _asked(socket, "READY") | {"periodSeconds": 10},
         # Three times in a row, or it has not started: its loop stands still.
-        "livenessProbe": _asked(workload, "LIVE") | {"periodSeconds": 30, "failureThreshold": 3},
+        "livenessProbe": _asked(socket, "LIVE") | {"periodSeconds": 30, "failureThreshold": 3},
         "volumeMounts": [
             {"name": "run", "mountPath": _RUN},
             {"name": "state", "mountPath": _STATE},
@@ -156,8 +181,8 @@ def _container(workload: Workload) -> Manifest:
     }
 
 
-def _asked(workload: Workload, of: str) -> Manifest:
+def _asked(socket: str, of: str) -> Manifest:
     """Its health, over its socket, which no kubelet can reach from outside the pod."""
-    asked = f"health.check(pathlib.Path({addresses('').socket(workload.name)!r}), of=health.{of})"
+    asked = f"health.check(pathlib.Path({socket!r}), of=health.{of})"
     program = f"import asyncio, pathlib; from mesh import health; asyncio.run({asked})"
     return {"exec": {"command": ["python", "-c", program]}, "timeoutSeconds": 5}

@@ -60,7 +60,7 @@ class MailServer:
 @contextlib.asynccontextmanager
 async def working(app: App) -> AsyncIterator[Any]:
     """AuthService, with the process's workers at work."""
-    tasks = [asyncio.ensure_future(worker()) for worker in app.workers]
+    tasks = [asyncio.ensure_future(worker()) for worker in (*app.workers, *app.jobs)]
     try:
         channel: Any = InProcess(app, Peer("gateway"))
         yield AuthServiceStub(channel)

@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.deploy.istio import ingress, workloads
+from infra.deploy.istio import ingress, scaling, workloads
 from infra.deploy.istio.files import FILES
 from infra.deploy.istio.workloads import PROXY, addresses
+from infra.events import streams
 from mesh.contract import DESCRIPTOR_SET, contract
 from mesh.limits import DRAIN
 from services import topology
 from services.topology import GATEWAY, Workload
 
 SERVED = [workload for workload in topology.WORKLOADS if workload.serves]
+WORKING = [workload for workload in SERVED if "nats" in workload.needs]
 PODS = [*SERVED, topology.WORKLOAD[GATEWAY]]
 OBJECTS = [*workloads.workloads(contract()), *ingress.ingress(contract(), addresses("https://a.example"))]
 KUBERNETES_GRACE = 30
@@ -51,9 +53,10 @@ def annotation(workload: Workload, name: str) -> dict[str, Any]:
 
 
 def test_whoever_runs_is_there_once() -> None:
-    """Each workload that serves, and the gateway, has one Deployment and one Service; nobody else has."""
-    names = sorted(workload.name for workload in PODS)
-    assert sorted(of_kind("Deployment")) == sorted(of_kind("Service")) == names
+    """Each workload that serves, and the gateway, has one Deployment and one Service; events have workers."""
+    names = {workload.name for workload in PODS}
+    assert set(of_kind("Service")) == names
+    assert set(of_kind("Deployment")) == names | {f"{workload.name}-worker" for workload in WORKING}
 
 
 def test_everybody_has_an_identity_and_no_key_to_kubernetes() -> None:
@@ -72,7 +75,41 @@ def test_a_pod_is_its_workload_s(workload: Workload) -> None:
     labels = template(workload)["metadata"]["labels"]
     assert labels["app"] == workload.name
     deployment, service = of_kind("Deployment")[workload.name]["spec"], of_kind("Service")[workload.name]["spec"]
-    assert deployment["selector"]["matchLabels"] == service["selector"] == {"app": workload.name}
+    assert deployment["selector"]["matchLabels"] == service["selector"]
+    assert service["selector"].items() <= labels.items()
+
+
+def test_workers_are_their_workload_apart_from_calls() -> None:
+    """Same account, same pod, same sidecar, found by the same policies; but no Service leads to them."""
+    for workload in WORKING:
+        found = of_kind("Deployment")[f"{workload.name}-worker"]["spec"]
+        labels = found["template"]["metadata"]["labels"]
+        assert labels["app"] == workload.name
+        assert not of_kind("Service")[workload.name]["spec"]["selector"].items() <= labels.items()
+        assert found["template"]["metadata"]["annotations"] == template(workload)["metadata"]["annotations"]
+        assert "replicas" not in found  # what scales them says how many
+        assert _roles(found["template"]["spec"]) == ["work"]
+        assert _roles(pod(workload)) == ["serve"]
+
+
+def _roles(of: dict[str, Any]) -> list[str]:
+    (only,) = of["containers"]
+    return [row["value"] for row in only["env"] if row["name"] == "TULLE_ROLE"]
+
+
+def test_workers_are_scaled_by_what_waits_for_them() -> None:
+    """Each consumer that the contract gives a workload is looked at, by its name at the broker."""
+    scaled = {one["metadata"]["name"]: one["spec"] for one in scaling.scaling(contract())}
+    wanted: dict[str, set[tuple[str, str]]] = {}
+    for stream, consumer in streams.consumer_configs(contract()):
+        name = str(consumer.durable_name)
+        wanted.setdefault(f"{name.partition('-')[0]}-worker", set()).add((stream, name))
+    found = {
+        name: {(one["metadata"]["stream"], one["metadata"]["consumer"]) for one in spec["triggers"]}
+        for name, spec in scaled.items()
+    }
+    assert found == wanted
+    assert {spec["scaleTargetRef"]["name"] for spec in scaled.values()} <= set(of_kind("Deployment"))
 
 
 @each_pod
@@ -110,6 +147,7 @@ def test_a_service_runs_its_own_module(workload: Workload) -> None:
     assert own["command"] == ["python", "-m", workload.module]
     told = {row["name"]: row["value"] for row in own["env"]}
     assert told.pop("TULLE_WORKLOAD") == workload.name
+    assert told.pop("TULLE_ROLE") == "serve"
     assert set(told.values()) <= {mount["mountPath"] for mount in own["volumeMounts"]}
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+from tulle.event.v1.operations_pb2_grpc import EventsServiceServicer, add_EventsServiceServicer_to_server
 from tulle.users.v1 import users_pb2 as pb
 from tulle.users.v1.users_pb2_grpc import UsersServiceServicer, add_UsersServiceServicer_to_server
 
@@ -35,7 +36,10 @@ async def build(settings: ServiceSettings) -> AsyncIterator[App]:
     credentials = Credentials()
     yield App(
         settings.workload,
-        ((add_UsersServiceServicer_to_server, Servicer()),),  # type: ignore[abstract]
+        (
+            (add_UsersServiceServicer_to_server, Servicer()),  # type: ignore[abstract]
+            (add_EventsServiceServicer_to_server, EventsServiceServicer()),  # type: ignore[abstract]
+        ),
         credentials,
         credentials,
         workers=(failing,),

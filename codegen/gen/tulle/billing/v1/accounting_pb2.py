@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tulle/billing/v1/accounting.proto\x12\x10tulle.billing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ctulle/policy/v1/policy.proto\"b\n\x07\x42\x61lance\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12\x1a\n\x08\x63urrency\x18\x02 \x01(\tR\x08\x63urrency\x12!\n\x0c\x61mount_minor\x18\x03 \x01(\x03R\x0b\x61mountMinor\"\x15\n\x13ListBalancesRequest\"M\n\x14ListBalancesResponse\x12\x35\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x19.tulle.billing.v1.BalanceR\x08\x62\x61lances2\xb3\x01\n\x11\x41\x63\x63ountingService\x12\x9d\x01\n\x0cListBalances\x12%.tulle.billing.v1.ListBalancesRequest\x1a&.tulle.billing.v1.ListBalancesResponse\">\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x05\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/ledger/balancesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tulle/billing/v1/accounting.proto\x12\x10tulle.billing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ctulle/policy/v1/policy.proto\"b\n\x07\x42\x61lance\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12\x1a\n\x08\x63urrency\x18\x02 \x01(\tR\x08\x63urrency\x12!\n\x0c\x61mount_minor\x18\x03 \x01(\x03R\x0b\x61mountMinor\"\x15\n\x13ListBalancesRequest\"M\n\x14ListBalancesResponse\x12\x35\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x19.tulle.billing.v1.BalanceR\x08\x62\x61lances2\xb3\x01\n\x11\x41\x63\x63ountingService\x12\x9d\x01\n\x0cListBalances\x12%.tulle.billing.v1.ListBalancesRequest\x1a&.tulle.billing.v1.ListBalancesResponse\">\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/ledger/balancesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tulle.billing.v1.accounting
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTINGSERVICE'].methods_by_name['ListBalances']._loaded_options = None
-  _globals['_ACCOUNTINGSERVICE'].methods_by_name['ListBalances']._serialized_options = b'\220\002\001\252\273\030\034\010\003\022\001\001\030\001\"\007gateway*\006\010<\022\002\010<2\002\010\005\202\323\344\223\002\025\022\023/v1/ledger/balances'
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['ListBalances']._serialized_options = b'\220\002\001\252\273\030\034\010\003\022\001\001\030\001\"\007gateway*\006\010<\022\002\010<2\002\010\003\202\323\344\223\002\025\022\023/v1/ledger/balances'
   _globals['_BALANCE']._serialized_start=115
   _globals['_BALANCE']._serialized_end=213
   _globals['_LISTBALANCESREQUEST']._serialized_start=215
