@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import hops, pipeline, read, strict
+from bench import events, hops, pipeline, read, strict
 from bench.measure import Ratio, Row, ratio
 from bench.platform import platform
 
@@ -24,11 +24,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./tulle bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (7)")
-    parser.add_argument("--only", choices=("pipeline", "platform", "strict"), help="one part of it")
+    parser.add_argument("--only", choices=("pipeline", "events", "platform", "strict"), help="one part of it")
     arguments = parser.parse_args()
     report: dict[str, object] = {}
     if arguments.only in (None, "pipeline"):
         report |= _pipeline(arguments.rounds)
+    if arguments.only in (None, "events"):
+        report |= _events(arguments.rounds)
     if arguments.only in (None, "strict"):
         report |= _strict(arguments.rounds)
     if arguments.only in (None, "platform"):
@@ -42,6 +44,13 @@ def _pipeline(rounds: int) -> dict[str, object]:
         tax = pipeline.rows(rounds)
     bare, ours = tax[0], tax[2]
     return {"pipeline": _told("The pipeline: unary echo", tax, [ratio("pipeline / bare grpc.aio", ours, bare)])}
+
+
+def _events(rounds: int) -> dict[str, object]:
+    with console.status("a broker and a database: the relay against bare publishing, and latency …"):
+        found = events.rows(rounds)
+    bare, relay, *_ = found
+    return {"events": _told("Events", found, [ratio("relay / nats-py", relay, bare)])}
 
 
 def _platform(rounds: int) -> dict[str, object]:
