@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
 
-from mesh.model import OrganisationId
+from mesh.model import Event, OrganisationId
+from services.billing.domain.entities import (
+    Charge,
+    CreditNote,
+    Customer,
+    Entity,
+    Invoice,
+    Refund,
+    Subscription,
+    Use,
+)
 from services.billing.domain.ledger import Account, Balance, Transfer
 from services.billing.domain.plans import Plan
 
+T = TypeVar("T")
+
 
 class PlanStore(Protocol):
-    """The catalogue, which migrations fill."""
+    """The catalogue and the sellers, which migrations fill."""
 
     async def plans(self) -> Sequence[Plan]:
         """Those on offer, by product and price."""
+
+    async def plan(self, plan_id: str) -> Plan | None:
+        """A plan, also one that is not on offer any more."""
+
+    async def entity(self, entity_id: str) -> Entity:
+        """A legal entity."""
+
+    async def next_number(self, entity_id: str, kind: str) -> int:
+        """The next number of `invoice` or `credit_note`; taken only if the transaction is committed."""
 
 
 class LedgerStore(Protocol):
@@ -30,5 +52,92 @@ class LedgerStore(Protocol):
         """What the accounts of all organisations hold together, by account and currency."""
 
 
-class Store(PlanStore, LedgerStore, Protocol):
+class SubscriptionStore(Protocol):
+    """Who has what, and what they used."""
+
+    async def subscription(self, subscription_id: str) -> Subscription | None:
+        """A subscription."""
+
+    async def live_subscription(self, organisation_id: OrganisationId, product: str) -> Subscription | None:
+        """The one that has not ended."""
+
+    async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
+        """Whether there ever was a trial of the product."""
+
+    async def subscriptions(self, organisation_id: OrganisationId, after: str, limit: int) -> Sequence[Subscription]:
+        """At most `limit` whose ids come after `after`, by id."""
+
+    async def put_subscription(self, subscription: Subscription) -> None:
+        """Keep it, or its next version."""
+
+    async def use(self, use: Use) -> Use | None:
+        """Keep a use, unless its id is known; what is kept under its id then. None: the subscription has ended."""
+
+    async def bill_usage(self, subscription_id: str, invoice_id: str) -> int:
+        """Give all uses that are on no invoice to this one; their sum."""
+
+
+class InvoiceStore(Protocol):
+    """What is to be paid, and what was taken back."""
+
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        """An invoice with its lines."""
+
+    async def draft(self, subscription_id: str) -> Invoice | None:
+        """The subscription's draft."""
+
+    async def open_invoices(self, subscription_id: str) -> Sequence[Invoice]:
+        """The subscription's open invoices, oldest first."""
+
+    async def invoices(self, organisation_id: OrganisationId, after: str, limit: int) -> Sequence[Invoice]:
+        """At most `limit` whose ids come after `after`, by id."""
+
+    async def put_invoice(self, invoice: Invoice) -> None:
+        """Keep it, or its next version; lines are only added."""
+
+    async def put_credit_note(self, note: CreditNote) -> None:
+        """Keep it."""
+
+    async def credit_notes(self, invoice_id: str) -> Sequence[CreditNote]:
+        """The invoice's, oldest first."""
+
+
+class PaymentStore(Protocol):
+    """What was asked of the payment provider."""
+
+    async def charge(self, charge_id: str) -> Charge | None:
+        """A charge."""
+
+    async def charges(self, invoice_id: str) -> Sequence[Charge]:
+        """All attempts to have an invoice paid, oldest first."""
+
+    async def put_charge(self, charge: Charge) -> None:
+        """Keep it, or what has become of it."""
+
+    async def refund(self, refund_id: str) -> Refund | None:
+        """A refund."""
+
+    async def refunds(self, charge_id: str) -> Sequence[Refund]:
+        """The charge's, oldest first."""
+
+    async def put_refund(self, refund: Refund) -> None:
+        """Keep it, or what has become of it."""
+
+
+class Store(PlanStore, LedgerStore, SubscriptionStore, InvoiceStore, PaymentStore, Protocol):
     """All of it."""
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do all of `work` or nothing; it may be run again, and joins what is under way."""
+
+    async def lock(self, organisation_id: OrganisationId) -> Customer:
+        """The organisation as a customer; until the end of the transaction nobody else changes what is its."""
+
+    async def put_customer(self, customer: Customer) -> None:
+        """Keep it."""
+
+    async def announce(self, event: Event, place: int) -> None:
+        """Publish what happened, as number `place` of its aggregate's history."""
+
+    async def remind(self, event: Event, at: datetime) -> None:
+        """Publish a reminder then."""

@@ -1,0 +1,211 @@
+"""Charges and refunds: what is asked of the provider, and how its answer takes effect exactly once.
+
+Each is committed before the provider hears of it, under an id that is also its idempotency key there. From then
+on nobody is believed but the provider itself, asked anew: `settle` reads what became of a charge and applies it.
+That makes webhooks, reminders and people who click twice the same thing, in any order and number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mesh.model import Caller
+from services.billing.domain import posting
+from services.billing.domain.entities import LIVE, Charge, Invoice, InvoiceState, PaymentState, Refund
+from services.billing.domain.errors import (
+    ChargeNotFound,
+    InvoiceNotFound,
+    InvoiceNotOpen,
+    PaymentMethodMissing,
+    RefundNotFound,
+)
+from services.billing.domain.events import ChargeDue, RefundDue, due
+from services.billing.domain.invoicing import Invoicing
+from services.billing.domain.money import Money
+from services.billing.domain.ports import ChargeOrder, Payments, ProviderCharge, ProviderRefund, RefundOrder
+from services.billing.domain.storage import Store
+
+CHECK_EVERY = timedelta(hours=1)
+"""Between two looks at a payment that is not decided, should no webhook say so."""
+SEND_WITHIN = timedelta(hours=20)
+"""A charge that the provider has not seen by then is not sent any more: it forgets idempotency keys after a day."""
+ACTION_WITHIN = timedelta(days=1)
+"""How long a payer may take to confirm a charge at their bank."""
+
+BILLING = Caller("billing")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A charge as it is now; `client_secret` is what its payer confirms it with, if they must."""
+
+    charge: Charge
+    client_secret: str = ""
+
+
+class Charges:
+    """The use cases of charges."""
+
+    def __init__(self, store: Store, payments: Payments, invoicing: Invoicing, now: Callable[[], datetime]) -> None:
+        self.store = store
+        self.payments = payments
+        self.invoicing = invoicing
+        self.now = now
+
+    async def pay(self, caller: Caller, invoice_id: str) -> tuple[Invoice, Settled | None]:
+        """Have an invoice of the caller's organisation paid now; of one that is paid nothing comes.
+
+        Raises: InvoiceNotFound; InvoiceNotOpen; PaymentMethodMissing.
+        """
+
+        async def begun() -> Charge | None:
+            customer = await self.store.lock(caller.signed_in.organisation_id)
+            invoice = await self._own(caller, invoice_id)
+            if invoice.state is InvoiceState.PAID:
+                return None
+            if invoice.state is not InvoiceState.OPEN:
+                raise InvoiceNotOpen
+            if charge := await self.invoicing.live_charge(invoice):
+                return charge
+            if not customer.method:
+                raise PaymentMethodMissing
+            return await self.invoicing.attempt(caller, invoice, customer)
+
+        charge = await self.store.run(begun)
+        settled = await self.settle(charge.charge_id, caller) if charge else None
+        return await self._own(caller, invoice_id), settled
+
+    async def settle(self, charge_id: str, caller: Caller = BILLING) -> Settled:
+        """Read what the provider says of a charge now, after sending it if need be, and apply it once.
+
+        Raises: ChargeNotFound; Unavailable if the provider cannot be asked.
+        """
+        charge = await self._get(charge_id)
+        if charge.state is PaymentState.SUCCEEDED:
+            return Settled(charge)
+        found = await self._ask(charge)
+        if found is None:
+            return Settled(await self._apply(caller, charge_id, PaymentState.FAILED, failure="never sent"))
+        state = PaymentState(found.state.value)
+        charge = await self._apply(caller, charge_id, state, found.provider_id, found.failure)
+        return Settled(charge, found.client_secret if charge.state is PaymentState.ACTION_NEEDED else "")
+
+    async def check(self, charge_id: str, caller: Caller = BILLING) -> None:
+        """Settle a charge, and again until it is decided; who does not confirm in time has not paid."""
+        charge = (await self.settle(charge_id, caller)).charge
+        if not charge.live:
+            return
+        if charge.state is PaymentState.ACTION_NEEDED and self.now() - charge.create_time >= ACTION_WITHIN:
+            await self._apply(caller, charge_id, PaymentState.FAILED, charge.provider_id, "not confirmed in time")
+        else:
+            event = due(ChargeDue, caller, charge.organisation_id, charge_id)
+            await self.store.remind(event, self.now() + CHECK_EVERY)
+
+    async def _ask(self, charge: Charge) -> ProviderCharge | None:
+        found = await self.payments.find_charge(charge.charge_id)
+        if found is None and charge.live and self.now() - charge.create_time < SEND_WITHIN:
+            found = await self.payments.charge(await self._order(charge))
+        return found
+
+    async def _order(self, charge: Charge) -> ChargeOrder:
+        invoice = await self.invoicing.get(charge.invoice_id)
+        return ChargeOrder(
+            charge_id=charge.charge_id,
+            customer=await self.payments.customer(charge.organisation_id),
+            method=charge.method,
+            money=Money(charge.amount, charge.currency),
+            description=invoice.number,
+        )
+
+    async def _apply(
+        self, caller: Caller, charge_id: str, state: PaymentState, provider_id: str = "", failure: str = ""
+    ) -> Charge:
+        async def applied() -> Charge:
+            await self.store.lock((await self._get(charge_id)).organisation_id)
+            old = await self._get(charge_id)
+            if not _leads(old.state, state):
+                return old
+            new = replace(old, state=state, provider_id=provider_id or old.provider_id, failure=failure)
+            await self.store.put_charge(new)
+            await self._react(caller, new)
+            return new
+
+        return await self.store.run(applied)
+
+    async def _react(self, caller: Caller, charge: Charge) -> None:
+        if charge.state is PaymentState.SUCCEEDED:
+            await self.invoicing.captured(caller, charge)
+        elif charge.state is PaymentState.FAILED:
+            await self.invoicing.failed(caller, await self.invoicing.get(charge.invoice_id))
+
+    async def _own(self, caller: Caller, invoice_id: str) -> Invoice:
+        invoice = await self.store.invoice(invoice_id)
+        if invoice is None or invoice.organisation_id != caller.signed_in.organisation_id:
+            raise InvoiceNotFound
+        return invoice
+
+    async def _get(self, charge_id: str) -> Charge:
+        if (found := await self.store.charge(charge_id)) is None:
+            raise ChargeNotFound
+        return found
+
+
+class Refunds:
+    """The use cases of refunds that are under way."""
+
+    def __init__(self, store: Store, payments: Payments, invoicing: Invoicing, now: Callable[[], datetime]) -> None:
+        self.store = store
+        self.payments = payments
+        self.invoicing = invoicing
+        self.now = now
+
+    async def settle(self, refund_id: str, caller: Caller = BILLING) -> Refund:
+        """As for charges. Raises: RefundNotFound; Unavailable if the provider cannot be asked."""
+        refund = await self._get(refund_id)
+        if refund.state not in LIVE:
+            return refund
+        found = await self.payments.find_refund(refund_id) or await self._send(refund)
+        return await self._apply(refund_id, found)
+
+    async def check(self, refund_id: str, caller: Caller = BILLING) -> None:
+        """Settle a refund, and again until it is decided."""
+        refund = await self.settle(refund_id, caller)
+        if refund.state in LIVE:
+            event = due(RefundDue, caller, refund.organisation_id, refund_id)
+            await self.store.remind(event, self.now() + CHECK_EVERY)
+
+    async def _send(self, refund: Refund) -> ProviderRefund:
+        charge = await self.store.charge(refund.charge_id)
+        assert charge is not None
+        money = Money(refund.amount, refund.currency)
+        return await self.payments.refund(RefundOrder(refund.refund_id, charge.provider_id, money))
+
+    async def _apply(self, refund_id: str, found: ProviderRefund) -> Refund:
+        async def applied() -> Refund:
+            await self.store.lock((await self._get(refund_id)).organisation_id)
+            old, state = await self._get(refund_id), PaymentState(found.state.value)
+            if not _leads(old.state, state) or old.state not in LIVE:
+                return old
+            new = replace(old, state=state, provider_id=found.provider_id, failure=found.failure)
+            await self.store.put_refund(new)
+            await self._post(new)
+            return new
+
+        return await self.store.run(applied)
+
+    async def _post(self, refund: Refund) -> None:
+        posts = {PaymentState.SUCCEEDED: posting.refund_done, PaymentState.FAILED: posting.refund_failed}
+        if refund.state in posts and (transfer := posts[refund.state](refund, self.now())):
+            await self.store.post(transfer)
+
+    async def _get(self, refund_id: str) -> Refund:
+        if (found := await self.store.refund(refund_id)) is None:
+            raise RefundNotFound
+        return found
+
+
+def _leads(old: PaymentState, new: PaymentState) -> bool:
+    """Whether the provider's `new` is news. Captured money stays captured; what failed may yet succeed."""
+    return old is not new and (old in LIVE or new is PaymentState.SUCCEEDED)

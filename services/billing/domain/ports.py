@@ -1,0 +1,96 @@
+"""What the use cases need of a payment provider. tests/contract/payments says what it promises."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mesh.model import OrganisationId
+from services.billing.domain.money import Money
+
+
+class ProviderState(enum.StrEnum):
+    """What has become of a charge or refund at the provider."""
+
+    PENDING = "pending"
+    ACTION_NEEDED = "action_needed"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMethod:
+    """A saved way to pay."""
+
+    method: str
+    brand: str
+    last4: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOrder:
+    """What is to be charged; `charge_id` is the idempotency key at the provider."""
+
+    charge_id: str
+    customer: str
+    method: str
+    money: Money
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCharge:
+    """A charge as the provider sees it now."""
+
+    provider_id: str
+    state: ProviderState
+    client_secret: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """What is to be given back; `refund_id` is the idempotency key, `charge` the provider's id of the charge."""
+
+    refund_id: str
+    charge: str
+    money: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """A refund as the provider sees it now."""
+
+    provider_id: str
+    state: ProviderState
+    failure: str = ""
+
+
+class Payments(Protocol):
+    """A payment provider. Each method raises Unavailable when it cannot be asked."""
+
+    async def customer(self, organisation_id: OrganisationId) -> str:
+        """The provider's id of the organisation, made at the first call."""
+
+    async def save_method(self, customer: str, token: str) -> ProviderMethod:
+        """Keep what a token of the client stands for."""
+
+    async def methods(self, customer: str) -> Sequence[ProviderMethod]:
+        """What was saved."""
+
+    async def remove_method(self, customer: str, method: str) -> None:
+        """Forget one."""
+
+    async def charge(self, order: ChargeOrder) -> ProviderCharge:
+        """Charge, once for each charge_id."""
+
+    async def find_charge(self, charge_id: str) -> ProviderCharge | None:
+        """What became of it, if the provider has ever seen it."""
+
+    async def refund(self, order: RefundOrder) -> ProviderRefund:
+        """Give back, once for each refund_id."""
+
+    async def find_refund(self, refund_id: str) -> ProviderRefund | None:
+        """What became of it, if the provider has ever seen it."""

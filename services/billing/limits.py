@@ -1,0 +1,39 @@
+"""The numbers of billing's rules, put into the one table: the domain itself knows nothing of it."""
+
+from __future__ import annotations
+
+from infra.limits import limit
+from services.billing.domain import charging, dunning, entities, invoicing, ledger
+
+limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
+limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
+limit("USE_LARGEST", entities.LARGEST_USE, "units", "In one record of use; more is a mistake.")
+for place, pause in enumerate(invoicing.RETRIES, 1):
+    reason = "After a failed payment, so long until the next one is tried."
+    limit(f"DUNNING_PAUSE_{place}", pause.total_seconds(), "s", reason)
+limit(
+    "DUNNING_GRACE",
+    invoicing.GRACE.total_seconds(),
+    "s",
+    "After the last failed payment, until the invoice is given up and its subscription ends.",
+)
+limit(
+    "INCOMPLETE_KEEP",
+    invoicing.INCOMPLETE_FOR.total_seconds(),
+    "s",
+    "The first payment of a subscription may take a day, and a look at it.",
+)
+limit("CHARGE_CHECK", charging.CHECK_EVERY.total_seconds(), "s", "Between looks at a payment, should no webhook come.")
+limit(
+    "CHARGE_SEND",
+    charging.SEND_WITHIN.total_seconds(),
+    "s",
+    "A charge is not sent later: the provider forgets idempotency keys after a day.",
+)
+limit("CHARGE_ACTION", charging.ACTION_WITHIN.total_seconds(), "s", "For payers to confirm a charge at their bank.")
+limit(
+    "INVOICE_CHARGE_WAIT",
+    dunning.WAIT_FOR_CHARGE.total_seconds(),
+    "s",
+    "An invoice is not given up while a charge of it is under way; so long until the next look.",
+)

@@ -1,0 +1,92 @@
+"""A payment provider in memory; tests/contract/payments holds it to what the real ones promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mesh.model import OrganisationId, Unavailable
+from services.billing.domain.ports import (
+    ChargeOrder,
+    ProviderCharge,
+    ProviderMethod,
+    ProviderRefund,
+    ProviderState,
+    RefundOrder,
+)
+
+S = ProviderState
+OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.FAILED, "confirm": S.ACTION_NEEDED, "slow": S.PENDING}
+"""By the token of a method, what becomes of charges to it."""
+
+
+@dataclass
+class FakePayments:
+    """A `services.billing.domain.ports.Payments`.
+
+    `cuts`: as many of the next charges and refunds have their effect and no answer, as if the line broke.
+    """
+
+    saved: dict[str, dict[str, ProviderMethod]] = field(default_factory=dict)
+    charged: dict[str, tuple[ChargeOrder, ProviderCharge]] = field(default_factory=dict)
+    refunded: dict[str, tuple[RefundOrder, ProviderRefund]] = field(default_factory=dict)
+    refunds_fail: bool = False
+    cuts: int = 0
+
+    async def customer(self, organisation_id: OrganisationId) -> str:
+        return f"cus_{organisation_id}"
+
+    async def save_method(self, customer: str, token: str) -> ProviderMethod:
+        saved = self.saved.setdefault(customer, {})
+        method = ProviderMethod(f"pm_{len(saved)}_{token}", "visa", "4242")
+        saved[method.method] = method
+        return method
+
+    async def methods(self, customer: str) -> Sequence[ProviderMethod]:
+        return list(self.saved.get(customer, {}).values())
+
+    async def remove_method(self, customer: str, method: str) -> None:
+        self.saved.get(customer, {}).pop(method, None)
+
+    async def charge(self, order: ChargeOrder) -> ProviderCharge:
+        state = OUTCOMES[order.method.rpartition("_")[2]]
+        made = ProviderCharge(
+            f"pi_{order.charge_id}",
+            state,
+            client_secret=f"secret_{order.charge_id}" if state is S.ACTION_NEEDED else "",
+            failure="card_declined" if state is S.FAILED else "",
+        )
+        kept = self.charged.setdefault(order.charge_id, (order, made))
+        assert kept[0] == order, "an idempotency key with another order"
+        self._cut()
+        return kept[1]
+
+    async def find_charge(self, charge_id: str) -> ProviderCharge | None:
+        return self.charged[charge_id][1] if charge_id in self.charged else None
+
+    async def refund(self, order: RefundOrder) -> ProviderRefund:
+        made = ProviderRefund(f"re_{order.refund_id}", S.FAILED if self.refunds_fail else S.SUCCEEDED)
+        kept = self.refunded.setdefault(order.refund_id, (order, made))
+        self._cut()
+        return kept[1]
+
+    async def find_refund(self, refund_id: str) -> ProviderRefund | None:
+        return self.refunded[refund_id][1] if refund_id in self.refunded else None
+
+    def decide(self, charge_id: str, state: ProviderState) -> None:
+        """What the payer or their bank decides later."""
+        order, made = self.charged[charge_id]
+        self.charged[charge_id] = (order, replace(made, state=state))
+
+    def holds(self, currency: str) -> int:
+        """What was captured and not given back."""
+        captured = [order.money for order, made in self.charged.values() if made.state is S.SUCCEEDED]
+        returned = [order.money for order, made in self.refunded.values() if made.state is S.SUCCEEDED]
+        return sum(money.amount for money in captured if money.currency == currency) - sum(
+            money.amount for money in returned if money.currency == currency
+        )
+
+    def _cut(self) -> None:
+        if self.cuts:
+            self.cuts -= 1
+            raise Unavailable

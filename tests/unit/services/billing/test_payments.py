@@ -1,0 +1,360 @@
+"""Charges, dunning, refunds and credit notes: money moves once, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Unavailable
+from services.billing.domain import errors
+from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
+from services.billing.domain.events import PaymentFailed
+from services.billing.domain.ledger import Account
+from services.billing.domain.ports import ProviderState
+from tests.unit.services.billing.world import ADA, BOB, World
+
+S = SubscriptionState
+TOTAL = 1071
+"""Of one seat for one month, with tax."""
+
+
+async def test_a_charge_is_committed_before_it_is_sent(world: World) -> None:
+    """When the provider hears of a charge it is in the store, so that a crash in between loses nothing."""
+    await world.card()
+    await world.start()
+    assert [charge.state for charge in world.charges] == [PaymentState.CREATED]
+    assert world.payments.charged == {}
+
+
+@pytest.mark.parametrize("cuts", [1, 5])
+async def test_a_lost_answer_charges_once(world: World, cuts: int) -> None:
+    """A charge whose answer is lost is found again at the provider, and is captured and posted once."""
+    await world.card()
+    subscription_id = await world.start()
+    world.payments.cuts = cuts
+    with pytest.raises(Unavailable):
+        await world.billing.charges.settle(world.charges[0].charge_id)
+    await world.pass_time(minutes=1)
+    assert world.subscription(subscription_id).state is S.ACTIVE
+    assert (world.payments.holds("EUR"), await world.holds(Account.CLEARING)) == (TOTAL, TOTAL)
+
+
+async def test_settling_again_changes_nothing(world: World) -> None:
+    """However often webhooks and reminders come, a charge has one effect."""
+    await world.subscribed()
+    before = (world.announced, dict(world.store.transfers))
+    for _ in range(3):
+        await world.billing.charges.settle(world.charges[0].charge_id)
+    assert (world.announced, dict(world.store.transfers)) == before
+
+
+async def test_a_payer_confirms(world: World) -> None:
+    """A charge that needs its payer tells them with what, waits, and is captured when they have confirmed."""
+    await world.card("confirm")
+    subscription_id = await world.start()
+    invoice = world.invoices[0]
+    _, settled = await world.billing.charges.pay(ADA, invoice.invoice_id)
+    assert settled
+    assert (settled.charge.state, settled.client_secret) == (
+        PaymentState.ACTION_NEEDED,
+        f"secret_{settled.charge.charge_id}",
+    )
+    world.payments.decide(settled.charge.charge_id, ProviderState.SUCCEEDED)
+    paid, again = await world.billing.charges.pay(ADA, invoice.invoice_id)
+    assert again
+    assert (paid.state, again.client_secret, len(world.charges)) == (InvoiceState.PAID, "", 1)
+    assert world.subscription(subscription_id).state is S.ACTIVE
+    assert (await world.billing.charges.pay(ADA, invoice.invoice_id)) == (paid, None)
+
+
+async def test_who_confirms_too_late_pays_all_the_same(world: World) -> None:
+    """A charge that was given up and succeeds at last pays its invoice, as long as that is open."""
+    await world.subscribed()
+    await world.card("confirm")
+    await world.pass_time(days=29, hours=12)
+    late = world.charges[-1]
+    assert late.state is PaymentState.FAILED
+    assert world.invoices[-1].state is InvoiceState.OPEN
+    world.payments.decide(late.charge_id, ProviderState.SUCCEEDED)
+    await world.billing.charges.settle(late.charge_id)
+    assert world.store.kept[world.invoices[-1].invoice_id].paid == TOTAL
+    await world.check()
+
+
+async def test_paid_twice_is_given_back(world: World) -> None:
+    """If a charge that was given up succeeds after another one has paid, it is given back."""
+    await world.card("confirm")
+    await world.start("team-monthly", trial=True)
+    await world.pass_time(days=15, hours=1)
+    late = world.charges[0]
+    assert late.state is PaymentState.FAILED
+    await world.card()
+    await world.billing.charges.pay(ADA, world.invoices[0].invoice_id)
+    assert world.invoices[0].state is InvoiceState.PAID
+    world.payments.decide(late.charge_id, ProviderState.SUCCEEDED)
+    await world.billing.charges.settle(late.charge_id)
+    await world.pass_time()
+    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == TOTAL
+    await world.check()
+
+
+async def test_dunning(world: World) -> None:
+    """A renewal that fails is tried again after 1, 3 and 5 days, and given up with its subscription 7 days later."""
+    subscription_id = await world.subscribed()
+    await world.card("declined")
+    await world.pass_time(days=28)
+    began = world.charges[-1].create_time
+    assert world.subscription(subscription_id).state is S.PAST_DUE
+    await world.pass_time(days=15, hours=23)
+    assert [(charge.create_time - began).days for charge in world.charges[1:]] == [0, 1, 4, 9]
+    assert world.subscription(subscription_id).state is S.PAST_DUE
+    await world.pass_time(hours=2)
+    assert world.subscription(subscription_id).state is S.ENDED
+    assert world.invoices[-1].state is InvoiceState.UNCOLLECTIBLE
+    assert await world.holds(Account.BAD_DEBT) == TOTAL
+    told = [event.next_attempt_time for _, event in world.store.events if isinstance(event, PaymentFailed)]
+    assert [at - began if at else None for at in told] == [*(timedelta(days=days) for days in (1, 4, 9)), None]
+    assert world.announced[-1] == "SubscriptionCancelled"
+    await world.check()
+
+
+async def test_dunning_ends_with_a_payment(world: World) -> None:
+    """Another card and a click, or the next attempt, bring a subscription back."""
+    subscription_id = await world.subscribed()
+    await world.card("declined")
+    await world.pass_time(days=28)
+    await world.billing.charges.pay(ADA, world.invoices[-1].invoice_id)
+    await world.pass_time(hours=1)
+    assert (len(world.charges), world.subscription(subscription_id).state) == (3, S.PAST_DUE)
+    await world.card()
+    await world.pass_time(days=1)
+    assert (len(world.charges), world.subscription(subscription_id).state) == (4, S.ACTIVE)
+    await world.pass_time(days=20)
+    assert world.subscription(subscription_id).state is S.ACTIVE
+    await world.check()
+
+
+async def test_without_a_method_nothing_is_charged(world: World) -> None:
+    """A trial that ends without a payment method is dunned like a card that fails."""
+    subscription_id = await world.start(trial=True)
+    await world.pass_time(days=14)
+    assert (world.subscription(subscription_id).state, world.charges) == (S.PAST_DUE, [])
+    with pytest.raises(errors.PaymentMethodMissing):
+        await world.billing.charges.pay(ADA, world.invoices[0].invoice_id)
+    await world.pass_time(days=20)
+    assert world.subscription(subscription_id).state is S.ENDED
+
+
+async def test_what_cannot_be_paid(world: World) -> None:
+    """Only an open invoice of your own can be paid."""
+    await world.card("declined")
+    await world.start()
+    invoice_id = world.invoices[0].invoice_id
+    with pytest.raises(errors.InvoiceNotFound):
+        await world.billing.charges.pay(BOB, invoice_id)
+    await world.pass_time(days=2)
+    with pytest.raises(errors.InvoiceNotOpen):
+        await world.billing.charges.pay(ADA, invoice_id)
+
+
+async def test_a_refund_has_its_credit_note(world: World) -> None:
+    """What is given back is earned no more, nor owed to the tax office."""
+    await world.subscribed()
+    invoice_id = world.invoices[0].invoice_id
+    await world.billing.corrections.refund(ADA, invoice_id, 71, "one day without service")
+    await world.billing.corrections.refund(ADA, invoice_id, 0, "all of it")
+    await world.pass_time()
+    assert world.payments.holds("EUR") == 0
+    assert {note.number for note in await world.store.credit_notes(invoice_id)} == {"EX-C-000001", "EX-C-000002"}
+    for account in (Account.REVENUE, Account.TAX, Account.CLEARING, Account.REFUNDS, Account.CREDIT):
+        assert await world.holds(account) == 0
+
+
+async def test_a_refund_never_exceeds_what_was_paid(world: World) -> None:
+    """More than what is left of the payment is refused, naming the field; nothing left is nothing to refund."""
+    await world.subscribed()
+    refund, invoice_id = world.billing.corrections.refund, world.invoices[0].invoice_id
+    with pytest.raises(errors.RefundTooLarge) as raised:
+        await refund(ADA, invoice_id, TOTAL + 1, "")
+    assert raised.value.violations[0].field == "amount_minor"
+    await refund(ADA, invoice_id, 1000, "")
+    with pytest.raises(errors.RefundTooLarge):
+        await refund(ADA, invoice_id, TOTAL - 999, "")
+    await refund(ADA, invoice_id, TOTAL - 1000, "")
+    for amount in (0, 1):
+        with pytest.raises(errors.RefundTooLarge):
+            await refund(ADA, invoice_id, amount, "")
+
+
+async def test_a_refund_that_fails_becomes_credit(world: World) -> None:
+    """What the provider cannot give back is taken off the next invoice."""
+    await world.subscribed()
+    world.payments.refunds_fail = True
+    await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, 71, "")
+    await world.pass_time()
+    assert [refund.state for refund in world.store.of(Refund)] == [PaymentState.FAILED]
+    assert await world.holds(Account.CREDIT) == -71
+    await world.pass_time(days=28)
+    assert (world.invoices[-1].credited, world.charges[-1].amount) == (71, 1000)
+    assert await world.holds(Account.CREDIT) == 0
+    await world.check()
+
+
+async def test_credit_that_pays_a_whole_invoice(world: World) -> None:
+    """A credit note on a paid invoice is credit for the next one; what it pays whole is not charged."""
+    await world.subscribed()
+    await world.billing.corrections.credit(ADA, world.invoices[0].invoice_id, TOTAL, "a month for nothing")
+    await world.pass_time(days=28)
+    assert (world.invoices[-1].state, len(world.charges)) == (InvoiceState.PAID, 1)
+    with pytest.raises(errors.CreditTooLarge):
+        await world.billing.corrections.credit(ADA, world.invoices[0].invoice_id, 1, "")
+    await world.check()
+
+
+async def test_a_credit_note_makes_less_due(world: World) -> None:
+    """On an open invoice a credit note is taken off what is due; all of it, and nothing is."""
+    await world.subscribed()
+    await world.card("declined")
+    await world.pass_time(days=28)
+    invoice_id = world.invoices[-1].invoice_id
+    await world.billing.corrections.credit(ADA, invoice_id, 71, "")
+    assert world.invoices[-1].due == 1000
+    await world.check()
+    await world.billing.corrections.credit(ADA, invoice_id, 1000, "")
+    assert world.invoices[-1].state is InvoiceState.PAID
+    await world.check()
+
+
+async def test_what_is_credited_while_it_is_paid_is_given_back(world: World) -> None:
+    """A charge that brings more than is due by then gives the rest back."""
+    await world.subscribed()
+    await world.card("slow")
+    await world.pass_time(days=28)
+    await world.billing.corrections.credit(ADA, world.invoices[-1].invoice_id, 71, "")
+    world.payments.decide(world.charges[-1].charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(hours=1)
+    assert world.payments.holds("EUR") == TOTAL + 1000
+    await world.check()
+
+
+async def test_voiding(world: World) -> None:
+    """An open invoice is taken back with its credit notes and the credit that it used; one under way is not."""
+    await world.subscribed()
+    await world.billing.corrections.credit(ADA, world.invoices[0].invoice_id, 50, "")
+    await world.card("slow")
+    await world.pass_time(days=28)
+    invoice_id = world.invoices[-1].invoice_id
+    with pytest.raises(errors.PaymentUnderWay):
+        await world.billing.corrections.void(ADA, invoice_id)
+    world.payments.decide(world.charges[-1].charge_id, ProviderState.FAILED)
+    await world.pass_time(hours=1)
+    await world.billing.corrections.credit(ADA, invoice_id, 100, "")
+    await world.billing.corrections.void(ADA, invoice_id)
+    assert (world.invoices[-1].state, await world.holds(Account.CREDIT)) == (InvoiceState.VOID, -50)
+    assert world.store.of(Subscription)[0].state is S.ACTIVE
+    for attempt in (
+        world.billing.corrections.void(ADA, invoice_id),
+        world.billing.corrections.void(ADA, world.invoices[0].invoice_id),
+    ):
+        with pytest.raises(errors.InvoiceNotOpen):
+            await attempt
+    for credit in (
+        world.billing.corrections.credit(ADA, invoice_id, 1, ""),
+        world.billing.corrections.refund(ADA, invoice_id, 1, ""),
+    ):
+        with pytest.raises(errors.InvoiceNotFinal):
+            await credit
+    await world.check()
+
+
+REFUSALS = (FailedPrecondition, NotFound, Invalid, AlreadyExists, Unavailable)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.integers(1, 40)),
+        st.tuples(st.just("card"), st.sampled_from(["ok", "declined", "confirm", "slow"])),
+        st.tuples(st.just("start"), st.sampled_from(["team-monthly", "team-yearly", "free", "api-calls"])),
+        st.tuples(st.just("trial"), st.sampled_from(["team-monthly", "team-yearly"])),
+        st.tuples(st.just("seats"), st.integers(1, 50)),
+        st.tuples(st.just("plan"), st.sampled_from(["team-monthly", "team-yearly", "free"])),
+        st.tuples(st.just("cancel"), st.booleans()),
+        st.tuples(st.just("pay"), st.just(0)),
+        st.tuples(st.just("use"), st.integers(1, 5000)),
+        st.tuples(st.just("refund"), st.integers(0, 2000)),
+        st.tuples(st.just("credit"), st.integers(1, 2000)),
+        st.tuples(st.just("void"), st.just(0)),
+        st.tuples(st.just("decide"), st.sampled_from([ProviderState.SUCCEEDED, ProviderState.FAILED])),
+        st.tuples(st.just("cut"), st.integers(1, 3)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+async def test_whatever_people_do_the_books_are_true(steps: list[tuple[str, Any]]) -> None:
+    """After any life of a customer the books balance and agree with invoices and provider, and numbers have no gaps."""
+    world = World()
+    for verb, what in steps:
+        with contextlib.suppress(*REFUSALS):
+            await _step(world, verb, what)
+        await world.check()
+    world.payments.cuts = 0
+    for charge in world.charges:
+        if charge.charge_id in world.payments.charged and charge.live:
+            world.payments.decide(charge.charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(days=2)
+    await world.check()
+    late = [charge for charge in world.charges if charge.state is PaymentState.FAILED]
+    for charge in late:
+        await world.billing.charges.settle(charge.charge_id)
+    await world.pass_time(hours=2)
+    assert await world.holds(Account.CLEARING) == world.payments.holds("EUR")
+
+
+async def _step(world: World, verb: str, what: Any) -> None:
+    live = [one for one in world.store.of(Subscription) if one.live]
+    if verb in ALONE:
+        await ALONE[verb](world, what)
+    elif verb in WITH_SUBSCRIPTION and live:
+        await WITH_SUBSCRIPTION[verb](world, live[-1].subscription_id, what)
+    elif verb in WITH_INVOICE and world.invoices:
+        await WITH_INVOICE[verb](world, world.invoices[-1].invoice_id, what)
+
+
+async def _decide(world: World, state: ProviderState) -> None:
+    for charge_id, (_, made) in [*world.payments.charged.items()][-1:]:
+        if made.state in (ProviderState.PENDING, ProviderState.ACTION_NEEDED):
+            world.payments.decide(charge_id, state)
+        await world.billing.charges.settle(charge_id)
+
+
+async def _cut(world: World, times: int) -> None:
+    world.payments.cuts = times
+
+
+ALONE: dict[str, Callable[[World, Any], Awaitable[Any]]] = {
+    "wait": lambda world, days: world.pass_time(days=days),
+    "card": lambda world, token: world.card(token),
+    "start": lambda world, plan_id: world.start(plan_id),
+    "trial": lambda world, plan_id: world.start(plan_id, trial=True),
+    "decide": _decide,
+    "cut": _cut,
+}
+WITH_SUBSCRIPTION: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
+    "seats": lambda world, named, seats: world.billing.subscriptions.change(ADA, named, "", seats),
+    "plan": lambda world, named, plan_id: world.billing.subscriptions.change(ADA, named, plan_id, 0),
+    "cancel": lambda world, named, at_once: world.billing.subscriptions.cancel(ADA, named, at_once),
+    "use": lambda world, named, many: world.billing.subscriptions.record_usage(ADA, named, str(world.now), many),
+}
+WITH_INVOICE: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
+    "pay": lambda world, named, _: world.billing.charges.pay(ADA, named),
+    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount, ""),
+    "credit": lambda world, named, amount: world.billing.corrections.credit(ADA, named, amount, ""),
+    "void": lambda world, named, _: world.billing.corrections.void(ADA, named),
+}
