@@ -68,6 +68,7 @@ def _route(method: Method, contract: Contract, addresses: Addresses) -> Config:
         "cluster": contract.owner(method.service).name,
         "timeout": envoy.seconds(method.deadline + hops.EDGE_MARGIN),
         **upstreams.retry(method),
+        **upstreams.bulkhead(method),
     }
     route = {
         "name": method.path,

@@ -204,7 +204,8 @@ def _method(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> M
         deadline=_seconds(policy.deadline),
         reasons=frozenset(policy.reasons),
         emits=tuple(policy.emits),
-        retry_safe=level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
+        # What a stream has said cannot be taken back: its reader begins anew.
+        retry_safe=level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN and not method.server_streaming,
         returns_secret=_has_secret(method.output_type, pool, frozenset()),
         request_id="request_id" in method.input_type.fields_by_name,
         http=_http(method, pool),

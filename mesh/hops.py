@@ -48,6 +48,9 @@ EDGE_CONNECTIONS = limit("EDGE_CONNECTIONS", 4096, "connections", "Of clients at
 SIDECAR_CONNECTIONS = limit("SIDECAR_CONNECTIONS", 1024, "connections", "At one sidecar.")
 HOP_CONNECTIONS = limit("HOP_CONNECTIONS", 64, "connections", "From one Envoy to one workload.")
 HOP_CALLS = limit("HOP_CALLS", 512, "calls", "Under way from one Envoy to one workload; the next is UNAVAILABLE.")
+HOP_STREAMS = limit(
+    "HOP_STREAMS", 2048, "streams", "The same for streams, counted apart and on connections of their own."
+)
 HOP_PAUSE = limit("HOP_PAUSE", 1.0, "s", "When to come again, told with every UNAVAILABLE of an Envoy.")
 
 # Failure

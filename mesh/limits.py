@@ -8,6 +8,13 @@ from infra.limits import MIB, limit
 CONCURRENT_CALLS = limit(
     "CONCURRENT_CALLS", 512, "calls", "At once in a process; the next is refused with a time to come again, not queued."
 )
+CONCURRENT_STREAMS = limit(
+    "CONCURRENT_STREAMS", 2048, "streams", "The same for streams, counted apart: readers that wait cost calls nothing."
+)
+STREAMS_EACH = limit("STREAMS_EACH", 8, "streams", "Of one user, or address, at one process: some devices and tabs.")
+HEARTBEAT = limit(
+    "HEARTBEAT", 20.0, "s", "A stream is never silent for longer: a third of what the edge and most proxies tolerate."
+)
 DEADLINE_TICK = limit("DEADLINE_TICK", 0.01, "s", "How late a call may be ended; a tenth of the sidecar's own margin.")
 OVERLOAD_PAUSE = limit("OVERLOAD_PAUSE", 1.0, "s", "When to come again, told to whom a full process refuses.")
 MESSAGE_BYTES = limit("MESSAGE_BYTES", 4 * MIB, "bytes", "One message, either way: the gateway's longest answer.")

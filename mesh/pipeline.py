@@ -20,6 +20,7 @@ from mesh.deadline import Deadlines
 from mesh.enduser import EndUser
 from mesh.idempotency import Once
 from mesh.limits import REQUEST_ID_LONGEST
+from mesh.streams import Streams
 from mesh.telemetry import Telemetry
 
 Run = Callable[[bytes, Incoming], Awaitable[bytes]]
@@ -31,6 +32,7 @@ class Pipeline:
 
     def __init__(self, app: App, telemetry: Telemetry) -> None:
         self._trace_ratio = telemetry.trace_ratio
+        self.streams = Streams()
         self.steps: tuple[Step, ...] = (
             telemetry.observed,
             errors.mapped,
@@ -42,6 +44,7 @@ class Pipeline:
             policy.role,
             messages.decoded,
             validation.valid,
+            self.streams.kept,
             Once(app.idempotency).answered,
         )
 

@@ -81,7 +81,8 @@ async def serving(
     `of`: the contract, if it is not that of this build.
     """
     health = Health(app.ready)
-    server = _server(app, Pipeline(app, telemetry), identity, health, socket, of or contract())
+    pipeline = Pipeline(app, telemetry)
+    server = _server(app, pipeline, identity, health, socket, of or contract())
     async with _background(health.run, telemetry.run, *app.workers, *app.jobs):
         await server.start()
         _only_ours(socket)
@@ -90,6 +91,7 @@ async def serving(
         finally:
             await health.stop()
             await asyncio.sleep(limits.ANNOUNCE)
+            await pipeline.streams.end()
             await server.stop(limits.DRAIN)
 
 

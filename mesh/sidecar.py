@@ -153,9 +153,11 @@ def _method_routes(method: Method, cluster: str) -> list[Config]:
     """The gateway knows the client's address; what anybody else says about it is dropped."""
     timeout = method.deadline + hops.INBOUND_MARGIN
     others = _route(method.path, timeout, cluster, drop=(ADDRESS,))
+    edge = _route(method.path, timeout, cluster)
+    for route in (edge, others):
+        route["route"] |= upstreams.bulkhead(method)
     if topology.GATEWAY not in method.callers:
         return [others]
-    edge = _route(method.path, timeout, cluster)
     edge["match"]["headers"] = [_from(topology.GATEWAY)]
     return [edge, others]
 
@@ -179,7 +181,7 @@ def _outbound(workload: str, contract: Contract, addresses: Addresses) -> Config
 
 def _call(callee: str, method: Method) -> Config:
     route = _route(method.path, method.deadline + hops.OUTBOUND_MARGIN, callee)
-    route["route"] |= upstreams.retry(method)
+    route["route"] |= upstreams.retry(method) | upstreams.bulkhead(method)
     return route
 
 

@@ -45,7 +45,7 @@ def _cluster(name: str, address: Config, protocol: Config) -> Config:
         "connect_timeout": envoy.seconds(hops.HOP_CONNECT),
         "per_connection_buffer_limit_bytes": hops.HOP_BUFFER,
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
-        "circuit_breakers": {"thresholds": [_breaker()]},
+        "circuit_breakers": {"thresholds": [_breaker("DEFAULT", hops.HOP_CALLS), _breaker("HIGH", hops.HOP_STREAMS)]},
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
@@ -53,11 +53,12 @@ def _cluster(name: str, address: Config, protocol: Config) -> Config:
     }
 
 
-def _breaker() -> Config:
+def _breaker(priority: str, calls: int) -> Config:
     return {
+        "priority": priority,
         "max_connections": hops.HOP_CONNECTIONS,
-        "max_pending_requests": hops.HOP_CALLS,
-        "max_requests": hops.HOP_CALLS,
+        "max_pending_requests": calls,
+        "max_requests": calls,
         "retry_budget": {"budget_percent": {"value": hops.RETRY_BUDGET}, "min_retry_concurrency": hops.RETRIES_FREE},
     }
 
@@ -82,6 +83,11 @@ def _outliers() -> Config:
 
 RETRY_ON = "connect-failure,refused-stream,reset,unavailable"
 """Failures after which a call that is safe to repeat is repeated."""
+
+
+def bulkhead(method: Method) -> Config:
+    """What a route of the method says so that streams, which stay, take no call's place nor its connection."""
+    return {"priority": "HIGH"} if method.server_streaming else {}
 
 
 def retry(method: Method) -> Config:

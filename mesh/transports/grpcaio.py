@@ -26,9 +26,9 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", int(limits.KEEPALIVE * 500)),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
-    # Capacity refuses politely; at twice its bound, HTTP/2 itself makes the sidecar wait. grpc.aio's own
+    # Capacity refuses politely; at twice its bounds, HTTP/2 itself makes the sidecar wait. grpc.aio's own
     # `maximum_concurrent_rpcs` would do it in Python, for a tenth of the throughput.
-    ("grpc.max_concurrent_streams", 2 * limits.CONCURRENT_CALLS),
+    ("grpc.max_concurrent_streams", 2 * (limits.CONCURRENT_CALLS + limits.CONCURRENT_STREAMS)),
 )
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 

@@ -20,13 +20,28 @@ ECHOING = ("GetShelf", "GetBook", "GetFile", "ReadBook", "FindBooks", "MoveBook"
 class Library:
     """Every method answers with its own name and its request as JSON."""
 
+    def __init__(self) -> None:
+        self.sent = self.open = 0
+        """Messages that streams have sent, and streams that are there."""
+
     @staticmethod
     def add(servicer: Library, server: Any) -> None:
         """What grpc would generate."""
         handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(telling(name)) for name in ECHOING}
-        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(watch)
+        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(servicer.watch)
         handlers["Count"] = grpc.unary_unary_rpc_method_handler(count)
         server.add_registered_method_handlers(LIBRARY, handlers)
+
+    async def watch(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        """Some messages, and then the end that was asked for."""
+        self.open += 1
+        try:
+            for number in range(1, request.messages + 1):
+                yield message_class("tulle.library.v1.Watched")(number=number, padding="x" * request.size)
+                self.sent += 1
+            await _end(request.then)
+        finally:
+            self.open -= 1
 
 
 def telling(name: str) -> Callable[[Any, Call], Awaitable[Any]]:
@@ -43,14 +58,11 @@ class BookLost(NotFound):
     """The book was there and is gone."""
 
 
-async def watch(request: Any, call: Call) -> AsyncIterator[Any]:
-    """Some messages, and then the end that was asked for."""
-    for number in range(1, request.messages + 1):
-        yield message_class("tulle.library.v1.Watched")(number=number)
-    if request.then == "late":
+async def _end(then: str) -> None:
+    if then == "late":
         await asyncio.sleep(30)
-    elif request.then:
-        raise BookLost if request.then == "lost" else RuntimeError("broken on purpose")
+    elif then:
+        raise BookLost if then == "lost" else RuntimeError("broken on purpose")
 
 
 async def count(request: Any, call: Call) -> Any:

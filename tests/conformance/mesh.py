@@ -7,9 +7,10 @@ import functools
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ PROTOS = Path(__file__).parent / "protos"
 CALLER = "users"
 """The workload through whose sidecar the cases call inside the mesh; no service of its own runs behind it."""
 OURS = Workload("conformance", "answers outside test suites", serves=(TESTING, LIBRARY))
+Servicers = tuple[tuple[Callable[[Any, Any], None], object], ...]
 NEEDED = (annotations_pb2, duration_pb2, field_mask_pb2, policy_pb2, timestamp_pb2, wrappers_pb2)
 """Modules that put what the protos import into the default pool."""
 
@@ -45,6 +47,9 @@ class Mesh:
 
     rig: Rig
     testing: Testing
+    library: Library
+    stop: Callable[[], object]
+    """Ask the service to stop, as SIGTERM does."""
 
 
 @functools.cache
@@ -83,32 +88,34 @@ def running() -> Iterator[Mesh]:
     try:
         with ExitStack() as stack:
             made = stack.enter_context(rig(of, descriptor_set=str(folder / "contract.binpb")))
-            testing = Testing()
-            stack.enter_context(_served(made, testing, of))
-            yield Mesh(made, testing)
+            testing, library = Testing(), Library()
+            servicers = ((Testing.add, testing), (Library.add, library))
+            stop = stack.enter_context(_served(made, servicers, of))
+            yield Mesh(made, testing, library, stop)
     finally:
         shutil.rmtree(folder)
 
 
 @contextmanager
-def _served(made: Rig, testing: Testing, of: Contract) -> Iterator[None]:
-    """The services on their socket, in a thread with a loop of its own."""
+def _served(made: Rig, servicers: Servicers, of: Contract) -> Iterator[Callable[[], object]]:
+    """The services on their socket, in a thread with a loop of its own. Yields what asks them to stop."""
     ready, loop = threading.Event(), asyncio.new_event_loop()
     stopping = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(made, testing, of, ready, stopping),))
+    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(made, servicers, of, ready, stopping),))
     thread.start()
     assert ready.wait(10)
     try:
-        yield
+        yield partial(loop.call_soon_threadsafe, stopping.set)
     finally:
         loop.call_soon_threadsafe(stopping.set)
         thread.join(20)
         loop.close()
 
 
-async def _serve(made: Rig, testing: Testing, of: Contract, ready: threading.Event, stopping: asyncio.Event) -> None:
+async def _serve(
+    made: Rig, servicers: Servicers, of: Contract, ready: threading.Event, stopping: asyncio.Event
+) -> None:
     credentials: Any = Credentials()
-    servicers = ((Testing.add, testing), (Library.add, Library()))
     app = App(OURS.name, servicers, credentials, credentials)
     lines: list[str] = []
     identity = SidecarIdentity(OURS.name, f"secret of {OURS.name}")

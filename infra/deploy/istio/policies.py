@@ -78,7 +78,7 @@ def _destination(workload: str) -> Manifest:
         "tls": {"mode": "ISTIO_MUTUAL"},
         "connectionPool": {
             "tcp": {"maxConnections": hops.HOP_CONNECTIONS, "connectTimeout": seconds(hops.HOP_CONNECT)},
-            "http": {"http1MaxPendingRequests": hops.HOP_CALLS, "http2MaxRequests": hops.HOP_CALLS},
+            "http": {"http1MaxPendingRequests": hops.HOP_CALLS, "http2MaxRequests": hops.HOP_CALLS + hops.HOP_STREAMS},
         },
         "retryBudget": {"percent": hops.RETRY_BUDGET, "minRetryConcurrency": hops.RETRIES_FREE},
         "outlierDetection": {

@@ -214,6 +214,7 @@ async def test_a_caller_that_goes_away_cancels_the_handler(door: Door, method: s
                 pass
 
     calling = asyncio.ensure_future(call())
+    await until(lambda: door.echo.servicer.calls)
     await asyncio.sleep(0.1)
     calling.cancel()
     await asyncio.gather(calling, return_exceptions=True)

@@ -113,7 +113,7 @@ async def test_failures_give_their_room_back() -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await through(capacity.bounded, call(), after=lambda: 1 / 0)
-    assert capacity.free == 1
+    assert capacity.calls.free == 1
 
 
 async def test_a_stranger_is_refused() -> None:
