@@ -21,7 +21,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_the_order_is_the_policy() -> None:
-    """Around the handler: telemetry, errors, capacity, deadline, who, for whom, may they, is it valid, how long, new."""
+    """Around the handler: telemetry, errors, capacity, deadline, who, for whom, may they, is it valid, lasting, new."""
     echo = Echo()
     names = [step.__qualname__ for step in Pipeline(echo.app, echo.telemetry).steps]
     assert names == [
