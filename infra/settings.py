@@ -14,12 +14,13 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
-def _between_commas(text: object) -> object:
+def between_commas(text: object) -> object:
+    """A list in a variable, for a setting that is a tuple."""
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
 Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
-Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_between_commas)]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(between_commas)]
 Limits = Literal["local", "shared"]
 Mesh = Literal["static", "istio"]
 Role = Literal["all", "serve", "work"]
@@ -50,8 +51,6 @@ class ServiceSettings(BaseSettings):
     nats_url: str = "nats://127.0.0.1:4222"
     valkey_url: str = "redis://127.0.0.1:6379/0"
     """`redis://…` or `unix:///path?db=0`, without credentials."""
-    smtp_host: str = "127.0.0.1"
-    smtp_port: int = 1025
     public_url: str = "http://127.0.0.1:8080"
     """Where people reach the gateway: issuer of tokens, links in mails."""
     log_level: LogLevel = "info"

@@ -62,9 +62,10 @@ SERVICES = (
             "tulle.auth.v1.AuthService",
             "tulle.auth.v1.KeysService",
             "tulle.auth.v1.AccountsService",
+            "tulle.auth.v1.ContactsService",
             EVENTS,
         ),
-        needs=("postgres", "valkey", "nats", "mail"),
+        needs=("postgres", "valkey", "nats"),
         keys=("pepper", "token-key", "encryption-key"),
     ),
     Workload(
@@ -84,6 +85,15 @@ SERVICES = (
         needs=("postgres", "nats"),
         calls=("auth",),
         keys=("page-key",),
+    ),
+    Workload(
+        "notifications",
+        "what people are told, and how: mails and why they went",
+        module="services.notifications.main",
+        serves=("tulle.notifications.v1.NotificationsService", "tulle.notifications.v1.DeliveriesService", EVENTS),
+        needs=("postgres", "nats", "mail"),
+        calls=("auth", "users"),
+        keys=("address-key",),
     ),
 )
 

@@ -2,5 +2,5 @@
 
 Tables: accounts, signups, resets, challenges, sessions, mails, signing_keys.
 Subjects: tulle.auth.account_created, .roles_changed, .mail_requested.
-RPCs: tulle.auth.v1.AuthService, KeysService, AccountsService.
+RPCs: tulle.auth.v1.AuthService, KeysService, AccountsService, ContactsService.
 """

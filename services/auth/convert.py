@@ -8,8 +8,10 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from tulle.auth.v1 import auth_pb2 as pb
+from tulle.auth.v1 import contacts_pb2
 from tulle.policy.v1 import policy_pb2
 
+from services.auth.domain.contacts import Letter
 from services.auth.domain.entities import Account, Issued, Session, SignedIn
 
 
@@ -29,6 +31,23 @@ def outcome_to_pb(outcome: Issued | str) -> pb.LogInResponse:
     if isinstance(outcome, Issued):
         return pb.LogInResponse(tokens=tokens_to_pb(outcome))
     return pb.LogInResponse(challenge=pb.Challenge(challenge_token=outcome))
+
+
+def letter_to_pb(letter: Letter) -> contacts_pb2.Mail:
+    """A mail for whoever sends it."""
+    return contacts_pb2.Mail(
+        mail_id=letter.mail.mail_id,
+        kind=letter.mail.kind,
+        email=letter.mail.email,
+        user_id=letter.user_id,
+        token=letter.token,
+        create_time=_time_to_pb(letter.mail.create_time),
+    )
+
+
+def contact_to_pb(account: Account) -> contacts_pb2.Contact:
+    """How the owner of an account is reached."""
+    return contacts_pb2.Contact(user_id=account.user_id, email=account.email)
 
 
 def session_to_pb(session: Session, current: str) -> pb.Session:

@@ -12,13 +12,13 @@ from tulle.auth.v1.auth_pb2_grpc import (
     add_AuthServiceServicer_to_server,
     add_KeysServiceServicer_to_server,
 )
+from tulle.auth.v1.contacts_pb2_grpc import add_ContactsServiceServicer_to_server
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
 from infra import limits
 from infra.cache import open_cache
 from infra.events.backlog import Backlogs
 from infra.events.bus import open_bus
-from infra.events.consumer import Consumer
 from infra.events.relay import Relay
 from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
@@ -33,18 +33,16 @@ from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
+from services.auth.domain.contacts import Contacts
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
-from services.auth.events import subscriptions
 from services.auth.hashing import Argon2, share_one_arena
 from services.auth.keys import KeyRing
-from services.auth.mail import Postman
+from services.auth.limits import MAILS_KEPT
 from services.auth.sealing import AesBox
-from services.auth.servicer import AccountsServicer, AuthServicer, KeysServicer
+from services.auth.servicer import AccountsServicer, AuthServicer, ContactsServicer, KeysServicer
 from services.auth.store import PostgresStore, sql
 from services.auth.throttle import Throttle
-
-MAILS_KEPT = limits.limit("MAILS_KEPT", 7 * 86400.0, "s", "A mail is tried for a day; a week shows what was sent.")
 
 
 class Settings(ServiceSettings):
@@ -68,13 +66,13 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             second_factor = SecondFactor(store, authentication, accounts, codes)
             sessions = Sessions(store, authentication, keys, token_key, _now)
             backlogs = Backlogs(database, bus, settings.workload)
-            postman = Postman(settings.smtp_host, settings.smtp_port, settings.public_url, token_key)
             yield App(
                 workload=settings.workload,
                 servicers=(
                     (add_AuthServiceServicer_to_server, AuthServicer(accounts, sessions, second_factor)),
                     (add_KeysServiceServicer_to_server, KeysServicer(keys)),
                     (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, sessions)),
+                    (add_ContactsServiceServicer_to_server, ContactsServicer(Contacts(store, token_key))),
                     (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
                 ),
                 tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
@@ -86,7 +84,6 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     Relay(database, bus, settings.workload).run,
                 ),
                 jobs=(
-                    Consumer(database, bus, settings.workload, subscriptions(store, postman, throttle)).run,
                     Housekeeping(database, _clean).run,
                     backlogs.run,
                 ),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tulle.auth.v1 import auth_pb2 as pb
+from tulle.auth.v1 import contacts_pb2
 
 from mesh.call import Call
 from mesh.model import SessionId, UserId
 from services.auth.convert import (
     account_roles_to_pb,
+    contact_to_pb,
     jwks_to_pb,
+    letter_to_pb,
     living_to_pb,
     outcome_to_pb,
     role_from_pb,
@@ -18,6 +21,7 @@ from services.auth.convert import (
     tokens_to_pb,
 )
 from services.auth.domain.accounts import Accounts
+from services.auth.domain.contacts import Contacts
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.keys import KeyRing
@@ -126,3 +130,16 @@ class AccountsServicer:
 
     async def AppointAdministrator(self, request: pb.AppointAdministratorRequest, call: Call) -> pb.AccountRoles:
         return account_roles_to_pb(await self.accounts.appoint_administrator(call.caller, request.email))
+
+
+@dataclass(frozen=True)
+class ContactsServicer:
+    """The RPCs of ContactsService."""
+
+    contacts: Contacts
+
+    async def GetMail(self, request: contacts_pb2.GetMailRequest, call: Call) -> contacts_pb2.Mail:
+        return letter_to_pb(await self.contacts.letter(request.mail_id))
+
+    async def GetContact(self, request: contacts_pb2.GetContactRequest, call: Call) -> contacts_pb2.Contact:
+        return contact_to_pb(await self.contacts.contact(UserId(request.user_id)))

@@ -1,4 +1,4 @@
-"""Attempts and mails, counted in Valkey so that all processes know them, and in memory when it is gone.
+"""Attempts, counted in Valkey so that all processes know them, and in memory when it is gone.
 
 Attempts are counted by account and address, so that an attacker slows down and the owner at another
 address does not. An account that has been attacked from many addresses takes attempts only from
@@ -16,10 +16,7 @@ from collections.abc import Callable
 from infra.cache import Cache
 from infra.limits import limit
 from mesh.model import Unavailable
-from services.auth.domain.entities import Mail, MailKind, email_key
 from services.auth.domain.errors import TooManyAttempts
-
-ASKED_BY_ANYBODY = frozenset({MailKind.VERIFY, MailKind.ALREADY_REGISTERED, MailKind.RESET})
 
 FAILURES = limit("LOG_IN_FAILURES", 10, "", "In a row from one address for one account; a person needs fewer.")
 FAILURES_WINDOW = limit("LOG_IN_FAILURES_WINDOW", 900.0, "s", "After which such failures are forgotten.")
@@ -28,8 +25,6 @@ ACCOUNT_WINDOW = limit(
     "ACCOUNT_FAILURES_WINDOW", 30 * 86400.0, "s", "Or until a success: so long only known addresses may try."
 )
 KNOWN_FOR = limit("KNOWN_ADDRESS", 30 * 86400.0, "s", "An address that logged in stays known so long.")
-MAILS = limit("MAILS_TO_ADDRESS", 10, "mails", "Of those that anybody can ask for, of each kind, in the window.")
-MAILS_WINDOW = limit("MAILS_TO_ADDRESS_WINDOW", 3600.0, "s", "The last ones are still good when the next may go.")
 LOCAL_COUNTERS = limit("LOCAL_COUNTERS", 10_000, "", "Kept in memory while Valkey is gone, oldest forgotten.")
 
 
@@ -59,19 +54,6 @@ class Throttle:
             await self._cache.put_new(f"known:{who}:{address}", "1", KNOWN_FOR)
         except Unavailable:
             return
-
-    async def may_mail(self, mail: Mail) -> bool:
-        """Whether the address has room for it: nobody's box is flooded by what strangers ask for."""
-        if mail.kind not in ASKED_BY_ANYBODY:
-            return True
-        try:
-            return (await self._cache.counted([_box(mail)]))[0] < MAILS
-        except Unavailable:
-            return True
-
-    async def mailed(self, mail: Mail) -> None:
-        """Count a mail that has gone out."""
-        await self._count(_box(mail), MAILS_WINDOW)
 
     async def _count(self, key: str, window: float) -> int:
         try:
@@ -112,10 +94,6 @@ class _Local:
     def forget(self, *keys: str) -> None:
         for key in keys:
             self._counts.pop(key, None)
-
-
-def _box(mail: Mail) -> str:
-    return f"mails:{mail.kind}:{_name(email_key(mail.email))}"
 
 
 def _name(account: str) -> str:

@@ -12,7 +12,7 @@ from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 
 from mesh.channel import decoded
 from mesh.model import AlreadyExists
-from services.auth.throttle import MAILS
+from services.notifications.limits import MAILS_TO_ADDRESS
 from tests.e2e.doors import Edge
 from tests.e2e.people import Person, eventually, next_code
 from tests.e2e.rest import refusal
@@ -50,7 +50,7 @@ async def test_an_account_waits_for_its_address(newcomer: Person) -> None:
 
 async def test_strangers_cannot_sign_up_for_others(stack: Stack, newcomer: Person) -> None:
     """However often strangers sign an address up, its account opens with its owner's mail and password alone."""
-    strangers = [stack.person() for _ in range(MAILS + 2)]
+    strangers = [stack.person() for _ in range(int(MAILS_TO_ADDRESS) + 2)]
     for stranger in strangers:
         stranger.email = newcomer.email
         await stranger.sign_up()

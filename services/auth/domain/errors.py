@@ -52,6 +52,10 @@ class SessionNotFound(NotFound):
     """You have no such session."""
 
 
+class MailNotFound(NotFound):
+    """There is no such mail, or nobody to send it to."""
+
+
 class AccountNotFound(NotFound):
     """There is no such account."""
 

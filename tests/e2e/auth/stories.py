@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import httpx
-from tulle.auth.v1 import auth_pb2
+from tulle.auth.v1 import auth_pb2, contacts_pb2
 
 from mesh.model import new_id
 from tests.e2e.people import Person, next_code
@@ -30,6 +30,12 @@ STORIES.inside(
     "ACCOUNT_NOT_FOUND",
     "operator",
     auth_pb2.AppointAdministratorRequest(email="nobody@example.org"),
+)
+
+
+STORIES.inside("GetMail", "MAIL_NOT_FOUND", "notifications", contacts_pb2.GetMailRequest(mail_id=new_id("mail")))
+STORIES.inside(
+    "GetContact", "ACCOUNT_NOT_FOUND", "notifications", contacts_pb2.GetContactRequest(user_id=new_id("user"))
 )
 
 

@@ -7,14 +7,14 @@ from contextlib import closing
 
 import pytest
 
-from mesh.model import Exhausted
+from mesh.model import Exhausted, UserId
 from services.auth.common import common_passwords
 from services.auth.domain import passwords
+from services.auth.domain.contacts import Contacts
 from services.auth.domain.entities import Mail, MailKind
-from services.auth.domain.errors import BadCredentials, BadToken, WeakPassword
+from services.auth.domain.errors import AccountNotFound, BadCredentials, BadToken, MailNotFound, WeakPassword
 from services.auth.domain.refresh import mailed_token
 from services.auth.hashing import MEMORY_KIB, WAITING, Argon2
-from services.auth.mail import composed
 from services.auth.sealing import AesBox
 from tests.unit.services.auth.conftest import ADA, KEY, NOBODY, PASSWORD, World
 
@@ -124,15 +124,31 @@ async def test_a_made_up_token_costs_no_hash(world: World) -> None:
     assert world.hasher.work == 0
 
 
-async def test_a_mail_is_the_same_when_sent_twice(world: World) -> None:
-    """A mail has a stable Message-ID; its token is made from its id and stored nowhere."""
+async def test_a_mail_has_its_token_whenever_it_is_asked_for(world: World) -> None:
+    """The token is made from the mail's id and stored nowhere; who has an account is told, a notice has no token."""
+    contacts = Contacts(world.store, KEY)
     await world.accounts.sign_up(NOBODY, ADA)
     mail: Mail = next(iter(world.store.mails.values()))
-    once, again = composed(mail, "http://x", KEY), composed(mail, "http://x", KEY)
-    assert once["Message-ID"] == again["Message-ID"] == f"<{mail.mail_id}@tulle.local>"
-    token = mailed_token(KEY, mail.mail_id)
-    assert token in once.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    assert token not in repr(vars(world.store))
+    once, again = await contacts.letter(mail.mail_id), await contacts.letter(mail.mail_id)
+    assert once == again
+    assert (once.user_id, once.token) == ("", mailed_token(KEY, mail.mail_id))
+    assert once.token not in repr(vars(world.store))
+    user_id = await world.accounts.verify_email(NOBODY, once.token, PASSWORD)
+    await world.accounts.sign_up(NOBODY, ADA)
+    notice = await contacts.letter([*world.store.mails][-1])
+    assert (notice.mail.kind, notice.user_id, notice.token) == (MailKind.ALREADY_REGISTERED, user_id, "")
+    assert (await contacts.contact(user_id)).email == ADA
+
+
+async def test_a_mail_to_nobody_is_not_found(world: World) -> None:
+    """A reset of a stranger is asked for like any other, and there is nobody to send it to."""
+    contacts = Contacts(world.store, KEY)
+    await world.accounts.request_reset(NOBODY, "bob@example.com")
+    for mail_id in (*world.store.mails, "mail_unknown"):
+        with pytest.raises(MailNotFound):
+            await contacts.letter(mail_id)
+    with pytest.raises(AccountNotFound):
+        await contacts.contact(UserId("user_unknown"))
 
 
 def test_what_is_sealed_opens_for_its_purpose_alone() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from mesh.model import Unavailable
 from services.auth.domain.authentication import code_attempts, password_attempts
-from services.auth.domain.entities import Mail, MailKind
 from services.auth.domain.errors import TooManyAttempts
 from services.auth.throttle import (
     ACCOUNT_FAILURES,
@@ -19,8 +16,6 @@ from services.auth.throttle import (
     FAILURES,
     FAILURES_WINDOW,
     LOCAL_COUNTERS,
-    MAILS,
-    MAILS_WINDOW,
     Throttle,
 )
 
@@ -185,32 +180,5 @@ async def test_local_counters_are_bounded(throttle: Throttle, cache: FakeCache) 
 async def test_counters_know_no_address_of_mail(throttle: Throttle, cache: FakeCache) -> None:
     """What is stored names accounts by a hash."""
     await throttle.begin(ADA, HOME)
-    await throttle.mailed(mail(MailKind.RESET))
     assert cache.values
     assert not [key for key in cache.values if "ada" in key or "example" in key]
-
-
-def mail(kind: MailKind, email: str = "ada@example.com") -> Mail:
-    return Mail(mail_id="mail_1", kind=kind, email=email, create_time=datetime.now(UTC))
-
-
-async def test_a_box_is_not_flooded(throttle: Throttle, cache: FakeCache) -> None:
-    """Of mails that anybody can ask for an address gets so many of a kind; others get theirs."""
-    for _ in range(MAILS):
-        assert await throttle.may_mail(mail(MailKind.RESET))
-        await throttle.mailed(mail(MailKind.RESET))
-    assert not await throttle.may_mail(mail(MailKind.RESET, "ADA@example.com"))
-    assert await throttle.may_mail(mail(MailKind.VERIFY))
-    assert await throttle.may_mail(mail(MailKind.RESET, "bob@example.com"))
-    cache.now += MAILS_WINDOW
-    assert await throttle.may_mail(mail(MailKind.RESET))
-
-
-async def test_owners_are_always_told(throttle: Throttle, cache: FakeCache) -> None:
-    """What happened to an account is told however often it happens, and everything is when Valkey is gone."""
-    notices = (MailKind.PASSWORD_CHANGED, MailKind.TOTP_ENABLED, MailKind.TOTP_DISABLED)
-    for kind, _ in itertools.product(notices, range(MAILS + 1)):
-        await throttle.mailed(mail(kind))
-    assert all([await throttle.may_mail(mail(kind)) for kind in notices])
-    cache.gone = True
-    assert await throttle.may_mail(mail(MailKind.RESET))

@@ -74,8 +74,8 @@ Global___RolesChanged: _TypeAlias = RolesChanged  # noqa: Y015
 
 @_typing.final
 class MailRequested(_message.Message):
-    """A mail must go to the owner of an account or address. The mail's text is
-    made from what auth stores under `mail_id`.
+    """A mail must go to the owner of an account or address. ContactsService has
+    what its text is made from, under `mail_id`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -1,0 +1,63 @@
+"""Who people are and how they are reached: asked of auth and users at each attempt, kept nowhere."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from tulle.auth.v1 import contacts_pb2
+from tulle.auth.v1.contacts_pb2_grpc import ContactsServiceStub
+from tulle.users.v1 import users_pb2
+from tulle.users.v1.users_pb2_grpc import UsersServiceStub
+
+from mesh.channel import Channel
+from mesh.model import Unavailable, UserId
+from services.notifications.domain.deliveries import Addressee, Delivery
+
+
+class MeshDirectory:
+    """A `services.notifications.domain.deliveries.Directory`."""
+
+    def __init__(self, channel: Channel) -> None:
+        # Stubs of a channel are awaited; the generated types do not say so.
+        self._contacts: Any = channel.stub(ContactsServiceStub)
+        self._users: Any = channel.stub(UsersServiceStub)
+
+    async def addressee(self, delivery: Delivery) -> Addressee | None:
+        """Raises: NotFound if there is nobody (any more); Unavailable."""
+        if delivery.mail_id:
+            return await self._of_mail(delivery.mail_id)
+        return await self._of_account(delivery)
+
+    async def _of_mail(self, mail_id: str) -> Addressee:
+        mail: contacts_pb2.Mail = await self._contacts.GetMail(contacts_pb2.GetMailRequest(mail_id=mail_id))
+        return Addressee(
+            email=mail.email,
+            kind=mail.kind,
+            user_id=UserId(mail.user_id),
+            locale=await self._locale(mail.user_id),
+            create_time=mail.create_time.ToDatetime(UTC),
+            variables={"token": mail.token},
+        )
+
+    async def _of_account(self, delivery: Delivery) -> Addressee:
+        request = contacts_pb2.GetContactRequest(user_id=delivery.user_id)
+        contact: contacts_pb2.Contact = await self._contacts.GetContact(request)
+        return Addressee(
+            email=contact.email,
+            kind=delivery.kind,
+            user_id=delivery.user_id,
+            locale=await self._locale(delivery.user_id),
+            create_time=delivery.create_time,
+            variables=delivery.variables,
+        )
+
+    async def _locale(self, user_id: str) -> str:
+        """The language that a person chose; none is known of strangers, nor while users is away."""
+        if not user_id:
+            return ""
+        try:
+            found = await self._users.BatchGetProfiles(users_pb2.BatchGetProfilesRequest(user_ids=[user_id]))
+        except Unavailable:
+            return ""
+        return str(found.profiles[0].locale) if found.profiles else ""

@@ -1,0 +1,1 @@
+"""What people are told: kinds, deliveries and the rules by which they go out."""

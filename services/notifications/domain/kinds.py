@@ -1,0 +1,40 @@
+"""What people can be told of, and of what sort each is. A kind's texts are in templates/<kind>."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Category(enum.StrEnum):
+    """What a person may decide about. SECURITY goes out whatever they decide."""
+
+    SECURITY = "security"
+    BILLING = "billing"
+    PRODUCT = "product"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`asked_by_anybody`: strangers can have it sent to an address, so each address gets only so many."""
+
+    name: str
+    category: Category
+    asked_by_anybody: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Rather twice than never. Everything else: rather never than twice."""
+        return self.category is Category.SECURITY
+
+
+_ALL = (
+    Kind("verify", Category.SECURITY, asked_by_anybody=True),
+    Kind("already_registered", Category.SECURITY, asked_by_anybody=True),
+    Kind("reset", Category.SECURITY, asked_by_anybody=True),
+    Kind("password_changed", Category.SECURITY),
+    Kind("totp_enabled", Category.SECURITY),
+    Kind("totp_disabled", Category.SECURITY),
+    Kind("recovery_codes_replaced", Category.SECURITY),
+)
+KINDS = {kind.name: kind for kind in _ALL}

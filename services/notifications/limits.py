@@ -1,0 +1,20 @@
+"""The numbers of notifications, with their reasons."""
+
+from __future__ import annotations
+
+from infra.limits import limit
+
+SMTP_TIMEOUT = limit("SMTP_TIMEOUT", 5.0, "s", "Of one mail at one server; a mail that fails is tried again.")
+SENDERS = limit("SENDERS", 4, "", "Mails under way at once in a process.")
+SENDER_POLL = limit("SENDER_POLL", 1.0, "s", "Finds deliveries whose time has come, and what a wake missed.")
+DELIVERY_LEASE = limit("DELIVERY_LEASE", 30.0, "s", "Twice what an attempt takes; then its sender is dead.")
+DELIVERY_TRIED = limit("DELIVERY_TRIED", 86400.0, "s", "A mail that cannot go out for a day says nothing new any more.")
+DELIVERY_PAUSE_LONGEST = limit("DELIVERY_PAUSE_LONGEST", 300.0, "s", "Between two attempts; they begin at one second.")
+DELIVERIES_KEPT = limit("DELIVERIES_KEPT", 30 * 86400.0, "s", "So long a person can ask why; longer than any replay.")
+DELIVERIES_TOLD = limit("DELIVERIES_TOLD", 100, "", "The newest, told to whoever asks why.")
+MAILS_TO_ADDRESS = limit(
+    "MAILS_TO_ADDRESS", 10, "mails", "Of those that anybody can ask for, of each kind, in the window."
+)
+MAILS_TO_ADDRESS_WINDOW = limit(
+    "MAILS_TO_ADDRESS_WINDOW", 3600.0, "s", "The last ones are still good when the next may go."
+)

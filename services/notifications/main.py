@@ -1,0 +1,98 @@
+"""The notifications process, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
+from tulle.notifications.v1.notifications_pb2_grpc import (
+    add_DeliveriesServiceServicer_to_server,
+    add_NotificationsServiceServicer_to_server,
+)
+
+from infra import limits
+from infra.events.backlog import Backlogs
+from infra.events.bus import open_bus
+from infra.events.consumer import Consumer
+from infra.events.servicer import EventsServicer
+from infra.housekeeping import Housekeeping
+from infra.postgres import Connection, open_database
+from infra.settings import ServiceSettings, between_commas
+from mesh.app import App
+from mesh.auth import Sessions, token_verifier
+from mesh.channel import open_channel
+from mesh.server import main
+from services.notifications.directory import MeshDirectory
+from services.notifications.domain.sending import Sending
+from services.notifications.events import subscriptions
+from services.notifications.letters import Templates
+from services.notifications.limits import DELIVERIES_KEPT
+from services.notifications.postman import Postman
+from services.notifications.sender import Sender
+from services.notifications.servicer import DeliveriesServicer, NotificationsServicer
+from services.notifications.store import PostgresStore, sql
+
+
+class Settings(ServiceSettings):
+    """What notifications needs of its own."""
+
+    workload: str = "notifications"
+    smtp_servers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(between_commas)] = ("127.0.0.1:1025",)
+    """`host:port` of each mail server, with commas between: the first that takes a mail gets it."""
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[App]:
+    """The service, ready to serve, to consume and to send."""
+    async with (
+        open_database(settings) as database,
+        open_bus(settings) as bus,
+        open_channel(settings.outbound_socket) as channel,
+    ):
+        store = PostgresStore(database)
+        backlogs = Backlogs(database, bus, settings.workload)
+        sending = Sending(
+            store,
+            MeshDirectory(channel),
+            Templates(url=settings.public_url),
+            Postman(settings.smtp_servers),
+            settings.secret("address-key").encode(),
+            _now,
+        )
+        sender = Sender(sending)
+        database.after_commit(sender.wake)
+        yield App(
+            workload=settings.workload,
+            servicers=(
+                (add_NotificationsServiceServicer_to_server, NotificationsServicer(store)),
+                (add_DeliveriesServiceServicer_to_server, DeliveriesServicer(store)),
+                (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
+            ),
+            tokens=token_verifier(channel, settings),
+            sessions=Sessions(channel),
+            ready=(database.ready, bus.ready),
+            jobs=(
+                Consumer(database, bus, settings.workload, subscriptions(store)).run,
+                sender.run,
+                Housekeeping(database, _clean).run,
+                backlogs.run,
+            ),
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _clean(connection: Connection, now: datetime) -> int:
+    cutoff = now - timedelta(seconds=DELIVERIES_KEPT)
+    return int(await sql.clean(connection, cutoff=cutoff, batch=limits.CLEAN_BATCH))
+
+
+if __name__ == "__main__":
+    main(build, Settings)

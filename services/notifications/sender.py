@@ -1,0 +1,55 @@
+"""The worker that sends what is due."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+
+import structlog
+
+from mesh.model import Error
+from mesh.tasks import together
+from services.notifications.domain.sending import Sending
+from services.notifications.limits import DELIVERY_LEASE, SENDER_POLL, SENDERS
+
+log = structlog.get_logger(__name__)
+
+
+class Sender:
+    """Sends until cancelled, SENDERS at once. Several processes may run one each."""
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something may be due."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send, and give up what must not be repeated, until cancelled."""
+        await together(self._sweep(), *(self._lane() for _ in range(SENDERS)))
+
+    async def _lane(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                while await self._sending.send_next():
+                    pass
+            except Error as error:
+                log.warning("sending_failed", exc_info=error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SENDER_POLL):
+                    await self._woken.wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(DELIVERY_LEASE * random.uniform(0.5, 1))
+            try:
+                lost = await self._sending.sweep()
+            except Error as error:
+                log.warning("sweep_failed", exc_info=error)
+            else:
+                if lost:
+                    log.warning("deliveries_lost", count=lost)

@@ -1,0 +1,118 @@
+"""What every store of deliveries promises."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from mesh.model import UserId
+from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State, Store
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LEASE = NOW + timedelta(seconds=30)
+ADA = UserId("user_ada")
+
+
+def delivery(name: str, *, repeatable: bool = True, after: float = 0.0) -> Delivery:
+    """A delivery that is due so many seconds from NOW."""
+    return Delivery(
+        delivery_id=f"delivery_{name}",
+        event_id=f"event_{name}",
+        user_id=ADA,
+        kind="reset",
+        variables={"token": name},
+        repeatable=repeatable,
+        create_time=NOW,
+        not_before=NOW + timedelta(seconds=after),
+    )
+
+
+async def test_what_is_kept_comes_back_as_it_was(store: Store) -> None:
+    """Every field of it."""
+    await store.add(delivery("1"))
+    assert list(await store.list_deliveries(ADA, "", "", 10)) == [delivery("1")]
+
+
+async def test_an_event_that_comes_twice_tells_nobody_twice(store: Store) -> None:
+    """The first one counts, whatever id the second has."""
+    await store.add(delivery("1"))
+    await store.add(replace(delivery("1"), delivery_id="delivery_2"))
+    assert [one.delivery_id for one in await store.list_deliveries("", "event_1", "", 10)] == ["delivery_1"]
+
+
+async def test_the_one_that_waits_longest_is_claimed_first(store: Store) -> None:
+    """Nothing is claimed before its time, nor twice."""
+    for name, after in (("1", 0.0), ("2", -5.0), ("3", 60.0)):
+        await store.add(delivery(name, after=after))
+    claimed = [await store.claim(NOW, LEASE) for _ in range(3)]
+    assert [one and one.delivery_id for one in claimed] == ["delivery_2", "delivery_1", None]
+    assert claimed[0] is not None
+    assert (claimed[0].state, claimed[0].attempts) == (State.SENDING, 1)
+
+
+async def test_many_claim_different_ones(store: Store) -> None:
+    """Who claims at the same time gets another one each."""
+    for number in range(8):
+        await store.add(delivery(str(number)))
+    claimed = await asyncio.gather(*(store.claim(NOW, LEASE) for _ in range(8)))
+    assert len({one.delivery_id for one in claimed if one}) == 8
+
+
+async def test_a_lease_that_ran_out_is_claimed_again_if_it_may_be_repeated(store: Store) -> None:
+    """What may not is given up as lost, once."""
+    await store.add(delivery("1"))
+    await store.add(delivery("2", repeatable=False))
+    for _ in range(2):
+        await store.claim(NOW, LEASE)
+    assert await store.claim(LEASE - timedelta(seconds=1), LEASE) is None
+    assert [await store.sweep(LEASE), await store.sweep(LEASE)] == [1, 0]
+    again = await store.claim(LEASE, LEASE + timedelta(seconds=30))
+    assert again is not None
+    assert (again.delivery_id, again.attempts) == ("delivery_1", 2)
+    (lost,) = await store.list_deliveries("", "event_2", "", 10)
+    assert (lost.state, lost.reason, lost.done_time) == (State.LOST, Reason.UNCLEAR, LEASE)
+
+
+async def test_an_outcome_is_kept(store: Store) -> None:
+    """What waits has a time and no end; what is done has an end and is not claimed again."""
+    await store.add(delivery("1"))
+    await store.claim(NOW, LEASE)
+    later = NOW + timedelta(seconds=9)
+    await store.settle("delivery_1", Outcome(State.WAITING, Reason.UNAVAILABLE, later), NOW)
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.state, found.reason, found.not_before, found.done_time) == (
+        State.WAITING,
+        Reason.UNAVAILABLE,
+        later,
+        None,
+    )
+    await store.claim(later, LEASE)
+    await store.settle("delivery_1", Outcome(State.SENT), later)
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.state, found.reason, found.done_time) == (State.SENT, Reason.NONE, later)
+    assert await store.claim(LEASE + timedelta(days=1), LEASE) is None
+
+
+async def test_a_crowd_is_of_one_kind_to_one_address_in_one_time(store: Store) -> None:
+    """Those that went out or are going count; oneself, other kinds, other addresses and earlier ones do not."""
+    for number in range(5):
+        await store.add(delivery(str(number)))
+        await store.claim(NOW, LEASE)
+    for number, (kind, recipient) in enumerate((("reset", "a"), ("reset", "a"), ("verify", "a"), ("reset", "b"))):
+        await store.crowd(f"delivery_{number}", kind, ADA, recipient, NOW)
+    await store.settle("delivery_0", Outcome(State.SENT), NOW)
+    assert await store.crowd("delivery_4", "reset", ADA, "a", NOW) == 2
+    assert await store.crowd("delivery_4", "reset", ADA, "a", NOW + timedelta(seconds=1)) == 0
+    await store.settle("delivery_1", Outcome(State.WITHHELD, Reason.THROTTLED), NOW)
+    assert await store.crowd("delivery_4", "reset", ADA, "a", NOW) == 1
+
+
+async def test_deliveries_are_found_newest_first(store: Store) -> None:
+    """By person, event or kind, no more than was asked for."""
+    for number in range(4):
+        await store.add(delivery(str(number)))
+    found = await store.list_deliveries(ADA, "", "reset", 3)
+    assert [one.delivery_id for one in found] == ["delivery_3", "delivery_2", "delivery_1"]
+    assert not await store.list_deliveries("user_bob", "", "", 3)
+    assert not await store.list_deliveries("", "", "verify", 3)

@@ -1,0 +1,171 @@
+"""What comes of a delivery: attempted, tried again, given up, never twice where that would be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.model import NotFound, Unavailable
+from services.notifications.domain.deliveries import (
+    Addressee,
+    BrokenTemplate,
+    Delivery,
+    Letter,
+    Outcome,
+    Reason,
+    Refused,
+    State,
+    Unclear,
+)
+from services.notifications.domain.sending import Sending
+from services.notifications.limits import DELIVERY_LEASE, DELIVERY_TRIED, MAILS_TO_ADDRESS, MAILS_TO_ADDRESS_WINDOW
+from tests.fakes.notifications import FakeStore
+
+
+@dataclass
+class World:
+    """Everything around the use case; `fails` is what the next attempts meet."""
+
+    store: FakeStore = field(default_factory=FakeStore)
+    now: datetime = datetime(2026, 1, 2, tzinfo=UTC)
+    kind: str = "reset"
+    fails: list[Exception] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    nobody: bool = False
+
+    @property
+    def sending(self) -> Sending:
+        return Sending(self.store, self, self, self, b"key", lambda: self.now)
+
+    async def addressee(self, delivery: Delivery) -> Addressee | None:
+        if self.nobody:
+            return None
+        return Addressee(email="Ada@example.com", kind=self.kind, create_time=delivery.create_time)
+
+    def written(self, kind: str, locale: str, variables: Mapping[str, str]) -> Letter:
+        return Letter(kind, "", "")
+
+    async def send(self, letter: Letter, addressee: Addressee, message_id: str) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.sent.append(message_id)
+
+    async def wanted(self, name: str = "1", repeatable: bool = True) -> None:
+        await self.store.add(
+            Delivery(
+                delivery_id=f"delivery_{name}",
+                event_id=f"event_{name}",
+                mail_id=f"mail_{name}" if repeatable else "",
+                repeatable=repeatable,
+                create_time=self.now,
+                not_before=self.now,
+            )
+        )
+
+    def told(self, name: str = "1") -> tuple[State, Reason]:
+        found = self.store.kept[f"delivery_{name}"]
+        return found.state, found.reason
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_what_is_due_goes_out_once(world: World) -> None:
+    """Then there is nothing more to do."""
+    await world.wanted()
+    assert await world.sending.send_next()
+    assert not await world.sending.send_next()
+    assert (world.sent, world.told()) == (["mail_1"], (State.SENT, Reason.NONE))
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (Refused(), (State.FAILED, Reason.UNDELIVERABLE)),
+        (BrokenTemplate(), (State.FAILED, Reason.BROKEN_TEMPLATE)),
+        (NotFound(), (State.WITHHELD, Reason.NOBODY)),
+        (Unavailable(), (State.WAITING, Reason.UNAVAILABLE)),
+        (Unclear(), (State.WAITING, Reason.UNCLEAR)),
+    ],
+)
+async def test_what_goes_wrong_is_an_outcome(world: World, failure: Exception, outcome: tuple[State, Reason]) -> None:
+    """What is for ever is kept as such, what may pass is tried again; nothing is raised."""
+    world.fails = [failure]
+    await world.wanted()
+    assert await world.sending.send_next()
+    assert world.told() == outcome
+
+
+async def test_what_must_not_come_twice_is_lost_rather_than_repeated(world: World) -> None:
+    """A mail that may have been taken goes again if it is about security, and else does not."""
+    world.fails = [Unclear()]
+    await world.wanted(repeatable=False)
+    await world.sending.send_next()
+    assert world.told() == (State.LOST, Reason.UNCLEAR)
+    world.now += timedelta(days=1)
+    assert not await world.sending.send_next()
+
+
+async def test_pauses_grow_and_end(world: World) -> None:
+    """Attempts are a second apart, then two, then four; after a day it is given up."""
+    world.fails = [Unavailable() for _ in range(1000)]
+    await world.wanted()
+    began, pauses = world.now, []
+    while await world.sending.send_next():
+        if world.told()[0] is not State.WAITING:
+            break
+        pauses.append((world.store.kept["delivery_1"].not_before - world.now).total_seconds())
+        world.now = world.store.kept["delivery_1"].not_before
+    assert pauses[:4] == [1, 2, 4, 8]
+    assert max(pauses) == 300
+    assert world.told() == (State.FAILED, Reason.UNAVAILABLE)
+    assert world.now - began > timedelta(seconds=DELIVERY_TRIED)
+
+
+async def test_a_dead_sender_s_work_is_taken_over(world: World) -> None:
+    """After its lease security mail goes out under the same id; anything else is swept up as lost."""
+    await world.wanted("1", repeatable=True)
+    await world.wanted("2", repeatable=False)
+    for _ in range(2):
+        await world.store.claim(world.now, world.now + timedelta(seconds=DELIVERY_LEASE))
+    assert not await world.sending.send_next()
+    world.now += timedelta(seconds=DELIVERY_LEASE)
+    assert await world.sending.sweep() == 1
+    assert await world.sending.send_next()
+    assert (world.told("1")[0], world.told("2")[0]) == (State.SENT, State.LOST)
+    assert world.sent == ["mail_1"]
+
+
+async def test_of_what_strangers_ask_for_an_address_gets_so_many(world: World) -> None:
+    """In an hour; what happened to an account is told however often it happens."""
+    for number in range(int(MAILS_TO_ADDRESS) + 1):
+        await world.wanted(str(number))
+        await world.sending.send_next()
+    assert world.told(str(int(MAILS_TO_ADDRESS))) == (State.WITHHELD, Reason.THROTTLED)
+    world.now += timedelta(seconds=MAILS_TO_ADDRESS_WINDOW + 1)
+    await world.wanted("later")
+    await world.sending.send_next()
+    assert world.told("later") == (State.SENT, Reason.NONE)
+    world.kind = "password_changed"
+    for number in range(100, 100 + int(MAILS_TO_ADDRESS) + 2):
+        await world.wanted(str(number))
+        await world.sending.send_next()
+        assert world.told(str(number))[0] is State.SENT
+
+
+async def test_an_unknown_kind_and_nobody_are_outcomes(world: World) -> None:
+    """A newer auth's mail, and one that is for nobody, hold nothing up."""
+    world.kind = "from_the_future"
+    await world.wanted("1")
+    await world.sending.send_next()
+    world.nobody = True
+    await world.wanted("2")
+    await world.sending.send_next()
+    assert world.told("1") == (State.FAILED, Reason.UNKNOWN_KIND)
+    assert world.told("2") == (State.WITHHELD, Reason.NOBODY)
+    assert Outcome(*world.told("2")).not_before is None
