@@ -54,7 +54,9 @@ def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
     until = time.monotonic() + MAIL_WITHIN
     while not (caught := _caught(folder, to)):
         if time.monotonic() > until:
-            raise Unusable(f"No mail{f' to {to}' if to else ''} came within {MAIL_WITHIN:g} s; see ./tulle logs notifications.")
+            raise Unusable(
+                f"No mail{f' to {to}' if to else ''} came within {MAIL_WITHIN:g} s; see ./tulle logs notifications."
+            )
         time.sleep(0.1)
     return caught
 

@@ -18,7 +18,7 @@ LETTERS = Templates(url="http://x")
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_written_in_every_language(kind: str, language: str) -> None:
-    """A letter has a subject of one line, a text, and the same as HTML in which nothing is markup that should not be."""
+    """A letter has a subject of one line, a text, and the same as HTML, in which variables are text."""
     letter = LETTERS.written(kind, language, VARIABLES)
     assert letter.subject
     assert "\n" not in letter.subject
