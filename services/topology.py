@@ -90,7 +90,12 @@ SERVICES = (
         "notifications",
         "what people are told, and how: mails and why they went",
         module="services.notifications.main",
-        serves=("tulle.notifications.v1.NotificationsService", "tulle.notifications.v1.DeliveriesService", EVENTS),
+        serves=(
+            "tulle.notifications.v1.NotificationsService",
+            "tulle.notifications.v1.DeliveriesService",
+            "tulle.notifications.v1.PreferencesService",
+            EVENTS,
+        ),
         needs=("postgres", "nats", "mail"),
         calls=("auth", "users"),
         keys=("address-key",),

@@ -14,6 +14,7 @@ from tulle.notifications.v1.notifications_pb2_grpc import (
     add_DeliveriesServiceServicer_to_server,
     add_NotificationsServiceServicer_to_server,
 )
+from tulle.notifications.v1.preferences_pb2_grpc import add_PreferencesServiceServicer_to_server
 
 from infra import limits
 from infra.events.backlog import Backlogs
@@ -28,11 +29,14 @@ from mesh.auth import Sessions, token_verifier
 from mesh.channel import open_channel
 from mesh.server import main
 from services.notifications.directory import MeshDirectory
+from services.notifications.domain.preferences import Choosing
 from services.notifications.domain.sending import Sending
 from services.notifications.events import subscriptions
 from services.notifications.letters import Templates
 from services.notifications.limits import DELIVERIES_KEPT
 from services.notifications.postman import Postman
+from services.notifications.preferences_servicer import PreferencesServicer
+from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.sender import Sender
 from services.notifications.servicer import DeliveriesServicer, NotificationsServicer
 from services.notifications.store import PostgresStore, sql
@@ -66,11 +70,13 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         )
         sender = Sender(sending)
         database.after_commit(sender.wake)
+        choosing = Choosing(PostgresPreferences(database), _now)
         yield App(
             workload=settings.workload,
             servicers=(
                 (add_NotificationsServiceServicer_to_server, NotificationsServicer(store)),
                 (add_DeliveriesServiceServicer_to_server, DeliveriesServicer(store)),
+                (add_PreferencesServiceServicer_to_server, PreferencesServicer(choosing)),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
             ),
             tokens=token_verifier(channel, settings),

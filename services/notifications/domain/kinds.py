@@ -12,6 +12,7 @@ class Category(enum.StrEnum):
     SECURITY = "security"
     BILLING = "billing"
     PRODUCT = "product"
+    CONTENT = "content"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Both stores of deliveries, empty, in turn."""
+"""Both kinds of stores, empty, in turn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.postgres import open_database
+from infra.postgres import Database, open_database
 from services.notifications.domain.deliveries import Store
 from services.notifications.main import Settings
 from services.notifications.store import PostgresStore
@@ -22,9 +22,10 @@ def server(request: pytest.FixtureRequest) -> Postgres | None:
 
 
 @pytest.fixture
-async def store(server: Postgres | None, tmp_path: Path) -> AsyncIterator[Store]:
+async def database(server: Postgres | None, tmp_path: Path) -> AsyncIterator[Database | None]:
+    """An empty schema, if the store under test needs one."""
     if server is None:
-        yield FakeStore()
+        yield None
         return
     (tmp_path / "postgres").write_text(PASSWORD)
     settings = Settings(
@@ -34,5 +35,10 @@ async def store(server: Postgres | None, tmp_path: Path) -> AsyncIterator[Store]
         postgres_port=server.port,
         postgres_database=await server.new_database(),
     )
-    async with open_database(settings) as database:
-        yield PostgresStore(database)
+    async with open_database(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(database: Database | None) -> Store:
+    return PostgresStore(database) if database else FakeStore()
