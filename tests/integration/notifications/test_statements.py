@@ -6,11 +6,14 @@ import pytest
 
 from infra.postgres import open_database
 from infra.settings import ServiceSettings
-from services.notifications.store import sql
+from services.notifications import preferences_store, store
 from tests.servers import PASSWORD, Postgres
 
 STATEMENTS = [
-    pytest.param(getattr(sql, name).sql, id=name) for name in sql.available_queries if not name.endswith("_cursor")
+    pytest.param(getattr(sql, name).sql, id=name)
+    for sql in (store.sql, preferences_store.sql)
+    for name in sql.available_queries
+    if not name.endswith("_cursor")
 ]
 
 
