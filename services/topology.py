@@ -51,6 +51,7 @@ BOXES = (
     Box("valkey", "Valkey: counters that several processes share"),
     Box("nats", "NATS JetStream: events"),
     Box("mail", "a mail server that catches everything; read it with ./tulle mail"),
+    Box("payments", "a stand-in for Stripe that moves no money (localstripe)"),
 )
 
 SERVICES = (
@@ -82,7 +83,7 @@ SERVICES = (
         "plans, subscriptions, invoices, the ledger",
         module="services.billing.main",
         serves=("tulle.billing.v1.BillingService", "tulle.billing.v1.AccountingService", EVENTS),
-        needs=("postgres", "nats"),
+        needs=("postgres", "nats", "payments"),
         calls=("auth",),
         keys=("page-key",),
     ),

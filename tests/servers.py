@@ -9,8 +9,10 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import httpx
 import nats.errors
 from redis.exceptions import RedisError
 
@@ -174,3 +176,47 @@ class Valkey:
                     return await boxes.valkey_ready(self.socket, PASSWORD)
                 except (RedisError, OSError):
                     await asyncio.sleep(0.02)
+
+
+class PaymentProvider:
+    """The stand-in for Stripe; its webhooks go to `hooks`."""
+
+    KEY = "sk_test_key"
+    SECRET = "whsec_test"
+
+    def __init__(self, folder: Path, hooks: str = "http://127.0.0.1:9/") -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        (folder / "stripe-key").write_text(self.KEY)
+        (folder / "stripe-webhook").write_text(self.SECRET)
+        self._command = boxes.payments_command(folder, self.port, folder, hooks)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._launch()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await boxes.payments_ready(self.port, self.KEY)
+                except (OSError, ValueError):
+                    await asyncio.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def _launch(self) -> None:
+        self._process = subprocess.Popen(self._command)
+
+    async def ask(self, method: str, path: str, **how: Any) -> Any:
+        """Say something to it beside the adapter, with its key; what it answers, whatever its status."""
+        async with httpx.AsyncClient(base_url=self.url, auth=(self.KEY, "")) as client:
+            return (await client.request(method, path, **how)).json()
+
+    async def faults(self, **faults: object) -> Any:
+        """Set how bad the line is (`infra.local.payments.hooks.Faults`)."""
+        return await self.ask("POST", "/_control", json=faults)

@@ -203,3 +203,21 @@ async def mail_ready(port: int) -> None:
                 raise ValueError("no greeting")
         finally:
             writer.close()
+
+
+def payments_command(folder: Path, port: int, secrets: Path, url: str) -> list[str]:
+    """How the stand-in for the payment provider is started; its webhooks go to `url`."""
+    return [sys.executable, "-m", "infra.local.payments.server", str(folder), str(port), str(secrets), url]
+
+
+async def payments_ready(port: int, key: str) -> None:
+    """Raises: OSError, ValueError unless the stand-in answers."""
+    async with asyncio.timeout(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            request = f"GET /_control HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+            writer.write(f"{request}Connection: close\r\n\r\n".encode())
+            if b" 200 " not in await reader.readline():
+                raise ValueError("not serving yet")
+        finally:
+            writer.close()

@@ -74,11 +74,11 @@ class Layout:
             trace_ratio=self.settings.trace_ratio,
         )
 
-    def secret(self, workload: str, name: str) -> str:
-        """A secret of a workload, made at the first time that it is asked for."""
+    def secret(self, workload: str, name: str, prefix: str = "") -> str:
+        """A secret of a workload, made at the first time that it is asked for; some are known by a prefix."""
         path = self.folder("secrets", workload) / name
         if not path.exists():
-            write_private(path, secrets.token_urlsafe(32))
+            write_private(path, prefix + secrets.token_urlsafe(32))
         return path.read_text()
 
 
@@ -176,7 +176,7 @@ def _ports(data: Path, held: bool) -> Mapping[str, int]:
     """The inner ports: those of last time. Unless they are `held` by us, they must be free."""
     file = _ports_file(data)
     known = _known_ports(file)
-    names = ["nats", "mail", *ISTIO_PORTS, *(w.name for w in topology.WORKLOADS if w.serves)]
+    names = ["nats", "mail", "payments", *ISTIO_PORTS, *(w.name for w in topology.WORKLOADS if w.serves)]
     seed = int.from_bytes(hashlib.sha256(str(data).encode()).digest()[:4], "big")
     chosen: dict[str, int] = {}
     for name in names:

@@ -31,3 +31,12 @@ LOG_BYTES = limit("LOG_BYTES", 10 * MIB, "bytes", "Of one process's log; then th
 MAILS_CAUGHT = limit("MAILS_CAUGHT", 1000, "mails", "Kept for ./tulle mail; then the oldest go.")
 MAIL_BYTES = limit("MAIL_BYTES", 1 * MIB, "bytes", "Of one caught mail; ours have one kilobyte.")
 MAIL_WITHIN = limit("MAIL_WITHIN", 10.0, "s", "For a mail to come; it goes out some 50 ms after the call.")
+
+# The stand-in for the payment provider
+PAYMENTS_ANSWER_KEEP = limit("PAYMENTS_ANSWER_KEEP", 86400.0, "s", "Stripe forgets idempotency keys after a day too.")
+PAYMENTS_HOOK_KEEP = limit("PAYMENTS_HOOK_KEEP", 3 * 86400.0, "s", "A webhook is repeated so long, as Stripe does.")
+PAYMENTS_HOOK_WITHIN = limit("PAYMENTS_HOOK_WITHIN", 5.0, "s", "For the answer to a webhook; then it is sent again.")
+PAYMENTS_HOOK_FIRST = limit("PAYMENTS_HOOK_FIRST", 0.5, "s", "Before a webhook's first repeat; then twice as long.")
+PAYMENTS_HOOK_LONGEST = limit("PAYMENTS_HOOK_LONGEST", 30.0, "s", "A laptop's tests do not wait for hours.")
+PAYMENTS_HOOK_BATCH = limit("PAYMENTS_HOOK_BATCH", 16, "webhooks", "Under way at once.")
+PAYMENTS_PAGE = limit("PAYMENTS_PAGE", 100, "objects", "Of one list; more than anybody saves.")

@@ -38,7 +38,7 @@ def units(layout: Layout) -> tuple[Unit, ...]:
 
 def _boxes(layout: Layout) -> tuple[Unit, ...]:
     shared = (_limiter(layout),) if layout.settings.limits == "shared" else ()
-    return (_postgres(layout), _valkey(layout), _nats(layout), _mail(layout), *shared)
+    return (_postgres(layout), _valkey(layout), _nats(layout), _mail(layout), _payments(layout), *shared)
 
 
 def _what(name: str) -> str:
@@ -123,6 +123,20 @@ def _mail(layout: Layout) -> Unit:
     )
 
 
+def _payments(layout: Layout) -> Unit:
+    port, folder = layout.ports["payments"], layout.folder("payments")
+    key = layout.secret("billing", "stripe-key", "sk_test_")
+    layout.secret("billing", "stripe-webhook", "whsec_")
+    url = f"{layout.public_url}/v1/billing/webhooks:stripe"
+    return Unit(
+        "payments",
+        _what("payments"),
+        lambda: boxes.payments_command(folder, port, layout.folder("secrets", "billing"), url),
+        lambda: boxes.payments_ready(port, key),
+        f"http://127.0.0.1:{port}",
+    )
+
+
 def _limiter(layout: Layout) -> Unit:
     folder, socket = layout.folder("limiter"), layout.run / "limiter.sock"
     valkey, password = layout.run / "valkey.sock", layout.secret(limiter.NAME, "valkey")
@@ -202,6 +216,7 @@ def _environment(layout: Layout, workload: Workload, role: Role) -> Mapping[str,
         "TULLE_NATS_URL": f"nats://127.0.0.1:{layout.ports['nats']}",
         "TULLE_VALKEY_URL": f"unix://{layout.run / 'valkey.sock'}?db=0",
         "TULLE_SMTP_SERVERS": f"127.0.0.1:{layout.ports['mail']}",
+        "TULLE_STRIPE_URL": f"http://127.0.0.1:{layout.ports['payments']}",
         "TULLE_PUBLIC_URL": layout.public_url,
         "TULLE_LOG_LEVEL": layout.settings.log_level,
         "TULLE_TRACE_RATIO": str(layout.settings.trace_ratio),

@@ -27,9 +27,11 @@ from services.billing.store import PostgresStore
 
 
 class Settings(ServiceSettings):
-    """What billing needs: nothing of its own."""
+    """What billing needs besides."""
 
     workload: str = "billing"
+    stripe_url: str = "https://api.stripe.com"
+    """Where the payment provider's API is; the local stack has a stand-in for it."""
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mesh.model import OrganisationId, Unavailable
+from services.billing.domain.errors import PaymentMethodDeclined, UnknownPaymentToken
 from services.billing.domain.ports import (
     ChargeOrder,
     ProviderCharge,
@@ -37,6 +38,10 @@ class FakePayments:
         return f"cus_{organisation_id}"
 
     async def save_method(self, customer: str, token: str) -> ProviderMethod:
+        if token == "refused":
+            raise PaymentMethodDeclined
+        if token not in OUTCOMES:
+            raise UnknownPaymentToken
         saved = self.saved.setdefault(customer, {})
         method = ProviderMethod(f"pm_{len(saved)}_{token}", "visa", "4242")
         saved[method.method] = method
@@ -49,6 +54,8 @@ class FakePayments:
         self.saved.get(customer, {}).pop(method, None)
 
     async def charge(self, order: ChargeOrder) -> ProviderCharge:
+        if order.charge_id not in self.charged and order.method not in self.saved.get(order.customer, {}):
+            return ProviderCharge("", S.FAILED, failure="resource_missing")
         state = OUTCOMES[order.method.rpartition("_")[2]]
         made = ProviderCharge(
             f"pi_{order.charge_id}",
@@ -65,13 +72,15 @@ class FakePayments:
         return self.charged[charge_id][1] if charge_id in self.charged else None
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
+        if order.refund_id not in self.refunded and order.money.amount > self._left(order.charge):
+            return ProviderRefund("", S.FAILED, failure="charge_already_refunded")
         made = ProviderRefund(f"re_{order.refund_id}", S.FAILED if self.refunds_fail else S.SUCCEEDED)
         kept = self.refunded.setdefault(order.refund_id, (order, made))
         self._cut()
         return kept[1]
 
-    async def find_refund(self, refund_id: str) -> ProviderRefund | None:
-        return self.refunded[refund_id][1] if refund_id in self.refunded else None
+    async def find_refund(self, order: RefundOrder) -> ProviderRefund | None:
+        return self.refunded[order.refund_id][1] if order.refund_id in self.refunded else None
 
     def decide(self, charge_id: str, state: ProviderState) -> None:
         """What the payer or their bank decides later."""
@@ -85,6 +94,11 @@ class FakePayments:
         return sum(money.amount for money in captured if money.currency == currency) - sum(
             money.amount for money in returned if money.currency == currency
         )
+
+    def _left(self, provider_id: str) -> int:
+        captured = [o.money.amount for o, made in self.charged.values() if made.provider_id == provider_id]
+        refunds = [(o, made) for o, made in self.refunded.values() if o.charge == provider_id]
+        return sum(captured) - sum(o.money.amount for o, made in refunds if made.state is S.SUCCEEDED)
 
     def _cut(self) -> None:
         if self.cuts:

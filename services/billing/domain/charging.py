@@ -166,7 +166,8 @@ class Refunds:
         refund = await self._get(refund_id)
         if refund.state not in LIVE:
             return refund
-        found = await self.payments.find_refund(refund_id) or await self._send(refund)
+        order = await self._order(refund)
+        found = await self.payments.find_refund(order) or await self.payments.refund(order)
         return await self._apply(refund_id, found)
 
     async def check(self, refund_id: str, caller: Caller = BILLING) -> None:
@@ -176,11 +177,10 @@ class Refunds:
             event = due(RefundDue, caller, refund.organisation_id, refund_id)
             await self.store.remind(event, self.now() + CHECK_EVERY)
 
-    async def _send(self, refund: Refund) -> ProviderRefund:
+    async def _order(self, refund: Refund) -> RefundOrder:
         charge = await self.store.charge(refund.charge_id)
         assert charge is not None
-        money = Money(refund.amount, refund.currency)
-        return await self.payments.refund(RefundOrder(refund.refund_id, charge.provider_id, money))
+        return RefundOrder(refund.refund_id, charge.provider_id, Money(refund.amount, refund.currency))
 
     async def _apply(self, refund_id: str, found: ProviderRefund) -> Refund:
         async def applied() -> Refund:

@@ -11,6 +11,10 @@ class UnknownPlan(Invalid):
     """There is no such plan on offer; GET /v1/plans lists them."""
 
 
+class UnknownPaymentToken(Invalid):
+    """The payment provider knows no payment method of this token; make a new one in the client."""
+
+
 class PlanOfAnotherProduct(Invalid):
     """A subscription keeps its product and its way of counting; start another one for this plan."""
 
@@ -45,6 +49,10 @@ class TrialNotOffered(FailedPrecondition):
 
 class PaymentMethodMissing(FailedPrecondition):
     """There is nothing to pay with; save a payment method first."""
+
+
+class PaymentMethodDeclined(FailedPrecondition):
+    """The bank declines this payment method; save another one."""
 
 
 class PaymentMethodInUse(FailedPrecondition):

@@ -75,7 +75,7 @@ class Payments(Protocol):
         """The provider's id of the organisation, made at the first call."""
 
     async def save_method(self, customer: str, token: str) -> ProviderMethod:
-        """Keep what a token of the client stands for."""
+        """Keep what a token of the client stands for. Raises: UnknownPaymentToken; PaymentMethodDeclined."""
 
     async def methods(self, customer: str) -> Sequence[ProviderMethod]:
         """What was saved."""
@@ -92,5 +92,5 @@ class Payments(Protocol):
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         """Give back, once for each refund_id."""
 
-    async def find_refund(self, refund_id: str) -> ProviderRefund | None:
+    async def find_refund(self, order: RefundOrder) -> ProviderRefund | None:
         """What became of it, if the provider has ever seen it."""

@@ -1,0 +1,195 @@
+"""The payment provider: Stripe, through its own client. What it promises is in tests/contract/payments.
+
+A charge is a payment intent, whose metadata carries our id. Stripe's search may be a minute behind; who does not find a
+charge sends it again under its idempotency key and is given the one that is there. Every answer is the present state,
+never that of the first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import stripe
+
+from infra.limits import limit
+from mesh.model import OrganisationId, Unavailable
+from services.billing.domain.errors import PaymentMethodDeclined, UnknownPaymentToken
+from services.billing.domain.ports import (
+    ChargeOrder,
+    ProviderCharge,
+    ProviderMethod,
+    ProviderRefund,
+    ProviderState,
+    RefundOrder,
+)
+
+Result = TypeVar("Result")
+
+STRIPE_TIMEOUT = limit("STRIPE_TIMEOUT", 2.0, "s", "For one answer; below a handler's time. What is cut off is read.")
+STRIPE_PAGE = limit("STRIPE_PAGE", 100, "objects", "Of one list, the most that Stripe gives.")
+CHARGE_STATES = {
+    "succeeded": ProviderState.SUCCEEDED,
+    "requires_action": ProviderState.ACTION_NEEDED,
+    "requires_payment_method": ProviderState.FAILED,
+    "canceled": ProviderState.FAILED,
+}
+"""Anything else is under way."""
+REFUND_STATES = {
+    "succeeded": ProviderState.SUCCEEDED,
+    "failed": ProviderState.FAILED,
+    "canceled": ProviderState.FAILED,
+}
+
+
+@asynccontextmanager
+async def open_payments(url: str, key: str) -> AsyncIterator[StripePayments]:
+    """Stripe's API at `url`, asked with a secret key."""
+    http = stripe.HTTPXClient(timeout=STRIPE_TIMEOUT)
+    try:
+        yield StripePayments(
+            stripe.StripeClient(key, http_client=http, base_addresses={"api": url}, max_network_retries=0)
+        )
+    finally:
+        await http.close_async()  # type: ignore[no-untyped-call]
+
+
+class StripePayments:
+    """A `services.billing.domain.ports.Payments`."""
+
+    def __init__(self, client: stripe.StripeClient) -> None:
+        self._api = client.v1
+
+    async def customer(self, organisation_id: OrganisationId) -> str:
+        found = await _asked(
+            self._api.customers.search_async({"query": f"metadata['organisation_id']:'{organisation_id}'", "limit": 1})
+        )
+        if found.data:
+            return found.data[0].id
+        made = self._api.customers.create_async(
+            {"metadata": {"organisation_id": organisation_id}}, {"idempotency_key": f"customer_{organisation_id}"}
+        )
+        return (await _asked(made)).id
+
+    async def save_method(self, customer: str, token: str) -> ProviderMethod:
+        try:
+            return _method(await _asked(self._api.payment_methods.attach_async(token, {"customer": customer})))
+        except stripe.CardError as error:
+            raise PaymentMethodDeclined from error
+        except stripe.InvalidRequestError as error:
+            raise UnknownPaymentToken from error
+
+    async def methods(self, customer: str) -> Sequence[ProviderMethod]:
+        found = await _asked(self._api.customers.payment_methods.list_async(customer, {"limit": STRIPE_PAGE}))
+        return [_method(one) for one in found.data]
+
+    async def remove_method(self, customer: str, method: str) -> None:
+        try:
+            await _asked(self._api.payment_methods.detach_async(method))
+        except stripe.InvalidRequestError:
+            return  # It is gone already.
+
+    async def charge(self, order: ChargeOrder) -> ProviderCharge:
+        try:
+            intent = await _asked(self._create(order))
+        except stripe.CardError as error:
+            if error.error is None or error.error.payment_intent is None:
+                raise
+            return await self._read(error.error.payment_intent.id)
+        except stripe.InvalidRequestError as error:
+            return ProviderCharge("", ProviderState.FAILED, failure=error.code or "invalid_request")
+        return await self._read(intent.id) if _replayed(intent) else _charge(intent)
+
+    async def find_charge(self, charge_id: str) -> ProviderCharge | None:
+        found = await _asked(
+            self._api.payment_intents.search_async({"query": f"metadata['charge_id']:'{charge_id}'", "limit": 1})
+        )
+        # What a search shows may be a minute old.
+        return await self._read(found.data[0].id) if found.data else None
+
+    async def refund(self, order: RefundOrder) -> ProviderRefund:
+        made = self._api.refunds.create_async(
+            {
+                "payment_intent": order.charge,
+                "amount": order.money.amount,
+                "metadata": {"refund_id": order.refund_id},
+            },
+            {"idempotency_key": order.refund_id},
+        )
+        try:
+            refund = await _asked(made)
+        except stripe.InvalidRequestError as error:
+            return ProviderRefund("", ProviderState.FAILED, failure=error.code or "invalid_request")
+        return _refund(await _asked(self._api.refunds.retrieve_async(refund.id)) if _replayed(refund) else refund)
+
+    async def find_refund(self, order: RefundOrder) -> ProviderRefund | None:
+        listed = self._api.refunds.list_async({"payment_intent": order.charge, "limit": STRIPE_PAGE})
+        found = (await _asked(listed)).data
+        return next((_refund(one) for one in found if _our_id(one) == order.refund_id), None)
+
+    def _create(self, order: ChargeOrder) -> Awaitable[stripe.PaymentIntent]:
+        return self._api.payment_intents.create_async(
+            {
+                "amount": order.money.amount,
+                "currency": order.money.currency.lower(),
+                "customer": order.customer,
+                "payment_method": order.method,
+                # What would send people elsewhere cannot be charged for a renewal.
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                "description": order.description,
+                "metadata": {"charge_id": order.charge_id},
+                "confirm": True,
+            },
+            {"idempotency_key": order.charge_id},
+        )
+
+    async def _read(self, intent_id: str) -> ProviderCharge:
+        return _charge(await _asked(self._api.payment_intents.retrieve_async(intent_id)))
+
+
+async def _asked(answer: Awaitable[Result]) -> Result:
+    """The provider's answer. Raises: Unavailable if none comes in time."""
+    try:
+        async with asyncio.timeout(STRIPE_TIMEOUT):
+            return await answer
+    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError, TimeoutError) as error:
+        raise Unavailable("The payment provider does not answer now; try again.", retry_after=5.0) from error
+    except stripe.IdempotencyError as error:
+        if error.http_status != 409:  # Then the key was used for something else, which is a mistake of ours.
+            raise
+        raise Unavailable("The same payment is under way; try again.", retry_after=1.0) from error
+
+
+def _replayed(made: stripe.PaymentIntent | stripe.Refund) -> bool:
+    """Whether this is the answer to an earlier request of the same key, and may be old."""
+    response = made.last_response
+    return response is not None and response.headers.get("Idempotent-Replayed") == "true"
+
+
+def _charge(intent: stripe.PaymentIntent) -> ProviderCharge:
+    state = CHARGE_STATES.get(intent.status, ProviderState.PENDING)
+    error = intent.last_payment_error
+    failure = (error and (getattr(error, "decline_code", None) or error.code)) or intent.status
+    return ProviderCharge(
+        intent.id,
+        state,
+        client_secret=(intent.client_secret or "") if state is ProviderState.ACTION_NEEDED else "",
+        failure=failure if state is ProviderState.FAILED else "",
+    )
+
+
+def _refund(refund: stripe.Refund) -> ProviderRefund:
+    state = REFUND_STATES.get(refund.status or "", ProviderState.PENDING)
+    failure = getattr(refund, "failure_reason", None) or "failed"
+    return ProviderRefund(refund.id, state, failure=failure if state is ProviderState.FAILED else "")
+
+
+def _our_id(refund: stripe.Refund) -> str:
+    return str(getattr(refund.metadata, "refund_id", ""))
+
+
+def _method(method: stripe.PaymentMethod) -> ProviderMethod:
+    details = getattr(method, method.type)
+    return ProviderMethod(method.id, getattr(details, "brand", method.type), details.last4)
