@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def until(ready: Callable[[], Awaitable[None]]) -> None:
+    """Wait until this does not raise."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await ready()
+            except (OSError, ValueError):
+                await asyncio.sleep(0.02)
 
 
 class Postgres:
@@ -196,12 +207,7 @@ class PaymentProvider:
     async def start(self) -> None:
         """Start it and wait until it answers."""
         self._launch()
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    return await boxes.payments_ready(self.port, self.KEY)
-                except (OSError, ValueError):
-                    await asyncio.sleep(0.02)
+        await until(lambda: boxes.payments_ready(self.port, self.KEY))
 
     def kill(self) -> None:
         """End it with SIGKILL."""

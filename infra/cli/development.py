@@ -18,7 +18,7 @@ from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-OPTIONAL = ("conformance", "engines", "istio", "scaffold")
+OPTIONAL = ("conformance", "engines", "istio", "scaffold", "stripe")
 """Folders of tests/ that need an engine which the locks do not bring, or patience; `--all` or their names run them."""
 STACKS = ("conformance", "e2e", "istio", "scaffold")
 """Folders whose tests wait for stacks more than they compute: they run beside all others."""

@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TypeVar
 
 import stripe
+from stripe.params import BalanceTransactionListParams
 
 from infra.limits import limit
 from mesh.model import OrganisationId, Unavailable
 from services.billing.domain.errors import PaymentMethodDeclined, UnknownPaymentToken
+from services.billing.domain.money import Money
 from services.billing.domain.ports import (
     ChargeOrder,
     ProviderCharge,
+    ProviderEntry,
     ProviderMethod,
     ProviderRefund,
     ProviderState,
@@ -129,6 +133,17 @@ class StripePayments:
         found = (await _asked(listed)).data
         return next((_refund(one) for one in found if _our_id(one) == order.refund_id), None)
 
+    async def journal(self, since: datetime) -> Sequence[ProviderEntry]:
+        entries: list[ProviderEntry] = []
+        page: BalanceTransactionListParams = {"created": {"gte": int(since.timestamp())}, "limit": STRIPE_PAGE}
+        page["expand"] = ["data.source"]
+        while True:
+            found = await _asked(self._api.balance_transactions.list_async(page))
+            entries += [entry for one in found.data if (entry := _entry(one.source))]
+            if not found.has_more:
+                return entries
+            page["starting_after"] = found.data[-1].id
+
     def _create(self, order: ChargeOrder) -> Awaitable[stripe.PaymentIntent]:
         return self._api.payment_intents.create_async(
             {
@@ -171,7 +186,8 @@ def _replayed(made: stripe.PaymentIntent | stripe.Refund) -> bool:
 def _charge(intent: stripe.PaymentIntent) -> ProviderCharge:
     state = CHARGE_STATES.get(intent.status, ProviderState.PENDING)
     error = intent.last_payment_error
-    failure = (error and (getattr(error, "decline_code", None) or error.code)) or intent.status
+    # Stripe leaves out what it does not know.
+    failure = getattr(error, "decline_code", None) or getattr(error, "code", None) or intent.status
     return ProviderCharge(
         intent.id,
         state,
@@ -184,6 +200,17 @@ def _refund(refund: stripe.Refund) -> ProviderRefund:
     state = REFUND_STATES.get(refund.status or "", ProviderState.PENDING)
     failure = getattr(refund, "failure_reason", None) or "failed"
     return ProviderRefund(refund.id, state, failure=failure if state is ProviderState.FAILED else "")
+
+
+def _entry(source: object) -> ProviderEntry | None:
+    """What moved the money. Amounts are its own: a balance transaction's are converted into the account's currency."""
+    if isinstance(source, stripe.Charge) and source.payment_intent:
+        intent = source.payment_intent
+        charge = intent if isinstance(intent, str) else intent.id
+        return ProviderEntry(charge, Money(source.amount_captured, source.currency.upper()))
+    if isinstance(source, stripe.Refund):
+        return ProviderEntry(source.id, Money(-source.amount, source.currency.upper()))
+    return None
 
 
 def _our_id(refund: stripe.Refund) -> str:

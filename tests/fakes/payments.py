@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from mesh.model import OrganisationId, Unavailable
 from services.billing.domain.errors import PaymentMethodDeclined, UnknownPaymentToken
 from services.billing.domain.ports import (
     ChargeOrder,
     ProviderCharge,
+    ProviderEntry,
     ProviderMethod,
     ProviderRefund,
     ProviderState,
@@ -81,6 +83,14 @@ class FakePayments:
 
     async def find_refund(self, order: RefundOrder) -> ProviderRefund | None:
         return self.refunded[order.refund_id][1] if order.refund_id in self.refunded else None
+
+    async def journal(self, since: datetime) -> Sequence[ProviderEntry]:
+        captured = [(made, order.money) for order, made in self.charged.values() if made.state is S.SUCCEEDED]
+        returned = [(made, order.money) for order, made in self.refunded.values() if made.state is S.SUCCEEDED]
+        return [
+            *(ProviderEntry(made.provider_id, money) for made, money in captured),
+            *(ProviderEntry(made.provider_id, replace(money, amount=-money.amount)) for made, money in returned),
+        ]
 
     def decide(self, charge_id: str, state: ProviderState) -> None:
         """What the payer or their bank decides later."""

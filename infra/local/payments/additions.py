@@ -95,6 +95,7 @@ def _payment_intents() -> None:
 def _slow_debits() -> None:
     """A debit is pending until its bank has decided; localstripe would call it succeeded meanwhile."""
     charge = resources.Charge
+    charge.amount_captured = property(lambda self: self.amount if self.captured and self.paid else 0)
     begun = charge._initialize_charge
 
     def begin(self: Any, *callbacks: Any, **named: Any) -> None:

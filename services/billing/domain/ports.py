@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from mesh.model import OrganisationId
@@ -68,6 +69,14 @@ class ProviderRefund:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """Money that moved, as the provider's own books say: a charge, or a refund if `money` is negative."""
+
+    provider_id: str
+    money: Money
+
+
 class Payments(Protocol):
     """A payment provider. Each method raises Unavailable when it cannot be asked."""
 
@@ -94,3 +103,6 @@ class Payments(Protocol):
 
     async def find_refund(self, order: RefundOrder) -> ProviderRefund | None:
         """What became of it, if the provider has ever seen it."""
+
+    async def journal(self, since: datetime) -> Sequence[ProviderEntry]:
+        """All money that moved since then, by the provider's own books."""

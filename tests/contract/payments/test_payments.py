@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -170,3 +171,16 @@ async def test_refund_happens_once(provider: Provider) -> None:
     again = await refund(provider, charge, "refund_1", 600)
     assert again.state is S.SUCCEEDED
     assert await provider.payments.find_refund(RefundOrder("refund_1", charge.provider_id, Money(600, "EUR"))) == again
+
+
+async def test_journal_holds_all_money_that_moved(provider: Provider) -> None:
+    """The provider's books have each capture and each refund once, and nothing that failed or waits."""
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    (_, first), (_, second) = [await charged(provider) for _ in range(2)]
+    for outcome in ("declined", "confirm"):
+        await charged(provider, outcome)
+    returned = await refund(provider, first, "refund_1", 300)
+    await refund(provider, first, "refund_2", 601)
+    moved = [(first.provider_id, 900), (second.provider_id, 900), (returned.provider_id, -300)]
+    found = [(one.provider_id, one.money) for one in await provider.payments.journal(since)]
+    assert sorted(found, key=str) == sorted(((one, Money(amount, "EUR")) for one, amount in moved), key=str)
