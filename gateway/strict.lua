@@ -100,16 +100,29 @@ local function read_body(handle)
   return length > 0 and body:getBytes(0, length) or nil
 end
 
+-- What mail programs post at a click on "unsubscribe" (RFC 8058, 3.2). The address says everything, the body nothing.
+local ONE_CLICK = "List-Unsubscribe=One-Click"
+
+local function is_one_click(verb, kind, text)
+  return verb == "POST" and text == ONE_CLICK and find(lower(kind or ""), "^application/x%-www%-form%-urlencoded%s*;?")
+end
+
+local function drop_body(handle)
+  handle:body():setBytes("")
+  handle:headers():replace("content-length", "0")
+  handle:headers():replace("content-type", "application/json")
+end
+
 local function check_rest(handle, headers, encoding)
   local path, query = match(headers:get(":path") or "", "^([^?]*)%??(.*)$")
-  local kind = headers:get("content-type")
+  local kind, verb = headers:get("content-type"), headers:get(":method")
   if headers:get("upgrade") then
     return answer(handle, "400", 3, NO_UPGRADE)
   end
   if not is_utf8(decode(path)) then
     return answer(handle, "400", 3, BAD_PATH)
   end
-  local route, verbs = find_route(path, headers:get(":method"))
+  local route, verbs = find_route(path, verb)
   if not next(verbs) then
     return answer(handle, "404", 5, NO_PATH)
   elseif not route then
@@ -123,6 +136,8 @@ local function check_rest(handle, headers, encoding)
   local text = read_body(handle)
   if not text then
     return
+  elseif not route.body and is_one_click(verb, kind, text) then
+    return drop_body(handle)
   elseif not route.body then
     return answer(handle, "400", 3, NO_BODY)
   elseif not is_json(kind) then

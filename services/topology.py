@@ -99,7 +99,7 @@ SERVICES = (
         ),
         needs=("postgres", "nats", "mail"),
         calls=("auth", "users"),
-        keys=("address-key",),
+        keys=("address-key", "unsubscribe-key"),
     ),
 )
 

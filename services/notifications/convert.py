@@ -7,7 +7,7 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 from tulle.notifications.v1 import notifications_pb2 as pb
 
-from services.notifications.domain.deliveries import Delivery, State
+from services.notifications.domain.deliveries import Decision, Delivery, State
 
 _STATES = {
     State.WAITING: pb.DELIVERY_STATE_WAITING,
@@ -32,6 +32,17 @@ def delivery_to_pb(delivery: Delivery) -> pb.Delivery:
         create_time=_time_to_pb(delivery.create_time),
         next_time=_time_to_pb(delivery.not_before if delivery.state is State.WAITING else None),
         done_time=_time_to_pb(delivery.done_time),
+        repeats=delivery.repeats,
+        history=map(_decision_to_pb, delivery.history),
+    )
+
+
+def _decision_to_pb(decision: Decision) -> pb.Decision:
+    return pb.Decision(
+        time=_time_to_pb(decision.time),
+        state=_STATES[decision.state],
+        reason=decision.reason,
+        until=_time_to_pb(decision.until),
     )
 
 

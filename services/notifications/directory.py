@@ -43,21 +43,27 @@ class MeshDirectory:
     async def _of_account(self, delivery: Delivery) -> Addressee:
         request = contacts_pb2.GetContactRequest(user_id=delivery.user_id)
         contact: contacts_pb2.Contact = await self._contacts.GetContact(request)
+        profile = await self._profile(delivery.user_id)
         return Addressee(
             email=contact.email,
             kind=delivery.kind,
             user_id=delivery.user_id,
-            locale=await self._locale(delivery.user_id),
+            locale=profile.locale,
+            zone=profile.time_zone,
             create_time=delivery.create_time,
             variables=delivery.variables,
         )
 
     async def _locale(self, user_id: str) -> str:
-        """The language that a person chose; none is known of strangers, nor while users is away."""
+        """The language that a person chose; none is known of strangers, nor while users is away: it is urgent."""
         if not user_id:
             return ""
         try:
-            found = await self._users.BatchGetProfiles(users_pb2.BatchGetProfilesRequest(user_ids=[user_id]))
+            return (await self._profile(user_id)).locale
         except Unavailable:
             return ""
-        return str(found.profiles[0].locale) if found.profiles else ""
+
+    async def _profile(self, user_id: str) -> users_pb2.Profile:
+        """Empty if they have none yet. Raises: Unavailable."""
+        found = await self._users.BatchGetProfiles(users_pb2.BatchGetProfilesRequest(user_ids=[user_id]))
+        return found.profiles[0] if found.profiles else users_pb2.Profile()

@@ -7,13 +7,19 @@ line of its own, such as a token, stays there, so that people and scripts find i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError
+from babel.dates import format_datetime
+from babel.numbers import format_currency, get_currency_precision
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from services.notifications.domain.deliveries import BrokenTemplate, Letter
+from services.notifications.domain.quiet import zone_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 DEFAULT = "en"
@@ -26,34 +32,55 @@ class Templates:
         self._folder = folder
         self._shared = shared
 
-    def written(self, kind: str, locale: str, variables: Mapping[str, str]) -> Letter:
+    def written(self, kind: str, locale: str, variables: Mapping[str, str], unsubscribe: str = "") -> Letter:
         """In the language of the nearest locale: de-AT, then de, then English. Raises: BrokenTemplate."""
         language = self.language(kind, locale)
+        known = {**self._shared, **variables, "language": language, "unsubscribe": unsubscribe}
         try:
-            subject, _, text = self._text(kind, language, variables).strip().partition("\n")
-            html = self._page.render(subject=subject, paragraphs=_paragraphs(text), language=language)
-        except TemplateError as error:
+            subject, _, text = self._text(kind, known).strip().partition("\n")
+            html = self._page.render(known, subject=subject, paragraphs=_paragraphs(text))
+        except (TemplateError, ArithmeticError, ValueError, LookupError) as error:
             raise BrokenTemplate(f"{kind}/{language}: {error}") from error
-        return Letter(subject, text.strip(), html)
+        return Letter(subject, text.strip(), html, unsubscribe)
 
     def language(self, kind: str, locale: str) -> str:
         """The nearest language in which there is a text."""
         known = {path.stem for path in (self._folder / kind).glob("*.txt")}
         return next((name for name in _nearer(locale) if name in known), DEFAULT)
 
-    def _text(self, kind: str, language: str, variables: Mapping[str, str]) -> str:
-        template = self._environment.get_template(f"{kind}/{language}.txt")
-        return template.render({**self._shared, **variables})
+    def _text(self, kind: str, known: Mapping[str, str]) -> str:
+        text = self._environment.get_template(f"{kind}/{known['language']}.txt").render(known)
+        if not known["unsubscribe"]:
+            return text
+        footer = self._environment.get_template(f"footer.{known['language']}.txt")
+        return f"{text.strip()}\n\n{footer.render(known)}"
 
     @cached_property
     def _environment(self) -> Environment:
         # Texts are text: what is put into the page is escaped there.
-        return Environment(loader=FileSystemLoader(self._folder), undefined=StrictUndefined, autoescape=False)  # noqa: S701
+        environment = Environment(loader=FileSystemLoader(self._folder), undefined=StrictUndefined, autoescape=False)  # noqa: S701
+        environment.filters |= {"money": _money, "moment": _moment}
+        return environment
 
     @cached_property
     def _page(self) -> Template:
         environment = Environment(loader=FileSystemLoader(self._folder), undefined=StrictUndefined, autoescape=True)
         return environment.get_template("page.html")
+
+
+@pass_context
+def _money(context: Context, minor: str, currency: str) -> str:
+    """An amount in minor units, such as cents, as one writes it in the letter's language."""
+    return format_currency(
+        Decimal(minor).scaleb(-get_currency_precision(currency)), currency, locale=context["language"]
+    )
+
+
+@pass_context
+def _moment(context: Context, time: str) -> str:
+    """A time (RFC 3339) by the clock of its reader."""
+    local = datetime.fromisoformat(time).astimezone(zone_of(context["zone"]))
+    return format_datetime(local, "medium", locale=context["language"], tzinfo=zone_of(context["zone"]))
 
 
 def _nearer(locale: str) -> Iterator[str]:

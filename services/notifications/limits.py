@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
+from services.notifications.domain import judging, preferences
 
 SMTP_TIMEOUT = limit("SMTP_TIMEOUT", 5.0, "s", "Of one mail at one server; a mail that fails is tried again.")
 SENDERS = limit("SENDERS", 4, "", "Mails under way at once in a process.")
@@ -17,4 +18,10 @@ MAILS_TO_ADDRESS = limit(
 )
 MAILS_TO_ADDRESS_WINDOW = limit(
     "MAILS_TO_ADDRESS_WINDOW", 3600.0, "s", "The last ones are still good when the next may go."
+)
+DIGEST_AT = limit("DIGEST_AT", judging.DIGEST_AT.hour, "o'clock", "Of a person's own day: there when it begins.")
+TOLD_MOST = limit("TOLD_MOST", judging.TOLD_MOST, "", "Mails or pushes of a category to one person in the window.")
+TOLD_WINDOW = limit("TOLD_WINDOW", judging.TOLD_WINDOW.total_seconds(), "s", "What is more joins the next digest.")
+PREFERENCES_ATTEMPTS = limit(
+    "PREFERENCES_ATTEMPTS", preferences.ATTEMPTS, "tries", "Of a change that others overtake; then its caller is told."
 )

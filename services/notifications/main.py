@@ -29,8 +29,10 @@ from mesh.auth import Sessions, token_verifier
 from mesh.channel import open_channel
 from mesh.server import main
 from services.notifications.directory import MeshDirectory
+from services.notifications.domain.judging import Judging
 from services.notifications.domain.preferences import Choosing
 from services.notifications.domain.sending import Sending
+from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
 from services.notifications.letters import Templates
 from services.notifications.limits import DELIVERIES_KEPT
@@ -58,25 +60,28 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         open_bus(settings) as bus,
         open_channel(settings.outbound_socket) as channel,
     ):
-        store = PostgresStore(database)
+        store, preferences = PostgresStore(database), PostgresPreferences(database)
+        links = Links(settings.secret("unsubscribe-key").encode(), settings.public_url)
         backlogs = Backlogs(database, bus, settings.workload)
         sending = Sending(
             store,
+            Judging(store, preferences, _now),
             MeshDirectory(channel),
             Templates(url=settings.public_url),
             Postman(settings.smtp_servers),
+            links,
             settings.secret("address-key").encode(),
             _now,
         )
         sender = Sender(sending)
         database.after_commit(sender.wake)
-        choosing = Choosing(PostgresPreferences(database), _now)
+        choosing = Choosing(preferences, _now)
         yield App(
             workload=settings.workload,
             servicers=(
                 (add_NotificationsServiceServicer_to_server, NotificationsServicer(store)),
                 (add_DeliveriesServiceServicer_to_server, DeliveriesServicer(store)),
-                (add_PreferencesServiceServicer_to_server, PreferencesServicer(choosing)),
+                (add_PreferencesServiceServicer_to_server, PreferencesServicer(choosing, links)),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
             ),
             tokens=token_verifier(channel, settings),

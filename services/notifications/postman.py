@@ -10,7 +10,7 @@ import aiosmtplib
 import structlog
 
 from mesh.model import Unavailable
-from services.notifications.domain.deliveries import Addressee, Letter, Refused, Unclear
+from services.notifications.domain.deliveries import Addressee, Letter, Refused, Unclear, Undeliverable
 from services.notifications.limits import SMTP_TIMEOUT
 
 SENDER = "Tulle <no-reply@tulle.local>"
@@ -40,12 +40,14 @@ async def _hand_over(message: EmailMessage, email: str, server: str) -> None:
         await aiosmtplib.send(
             message, recipients=[email], hostname=host, port=int(port), timeout=SMTP_TIMEOUT, start_tls=False
         )
+    except (aiosmtplib.SMTPConnectError, ConnectionRefusedError) as error:
+        # A server that greets with "no service here" (554) is one that is away.
+        raise Unavailable from error
     except aiosmtplib.SMTPRecipientsRefused as error:
-        raise _of_code(error.recipients[0].code) from error
+        (refused,) = error.recipients
+        raise _of_recipient(refused.code, refused.message) from error
     except aiosmtplib.SMTPResponseException as error:
         raise _of_code(error.code) from error
-    except (aiosmtplib.SMTPConnectError, ConnectionRefusedError) as error:
-        raise Unavailable from error
     except (aiosmtplib.SMTPException, OSError) as error:
         # Lost on the way: perhaps before the mail was handed over, perhaps after.
         raise Unclear from error
@@ -56,6 +58,11 @@ def _of_code(code: int) -> Exception:
     return Refused() if code >= 500 else Unavailable()
 
 
+def _of_recipient(code: int, message: str) -> Exception:
+    """Whether it is the address that is wrong, or what the server thinks of us (RFC 3463: 5.7.z is policy)."""
+    return Undeliverable() if code in (550, 551, 553) and not message.startswith("5.7.") else _of_code(code)
+
+
 def composed(letter: Letter, addressee: Addressee, message_id: str) -> EmailMessage:
     """The mail as it goes out; sent twice, its Message-ID is the same (RFC 5322, 3.6.4)."""
     message = EmailMessage()
@@ -63,6 +70,9 @@ def composed(letter: Letter, addressee: Addressee, message_id: str) -> EmailMess
     message["Date"] = format_datetime(addressee.create_time)
     message["Message-ID"] = f"<{message_id}@tulle.local>"
     message["Auto-Submitted"] = "auto-generated"
+    if letter.unsubscribe:
+        message["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(f"{letter.text}\n", cte="quoted-printable" if not letter.text.isascii() else "7bit")
     message.add_alternative(letter.html, subtype="html")
     return message

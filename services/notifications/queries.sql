@@ -8,13 +8,13 @@ VALUES (
     :delivery_id, :event_id, :channel, :kind, :user_id, :mail_id, :variables::jsonb, :repeatable, 'waiting',
     :create_time, :not_before
 )
-ON CONFLICT DO NOTHING;
+ON CONFLICT (event_id, channel, mail_id, user_id) DO UPDATE SET repeats = deliveries.repeats + 1;
 
 -- name: claim(now, lease)^
 -- Two parts, so that each is found by its own index.
 WITH waiting AS (
     SELECT delivery_id, not_before AS since FROM deliveries
-    WHERE state = 'waiting' AND not_before <= :now::timestamptz
+    WHERE state = 'waiting' AND digest_id IS NULL AND not_before <= :now::timestamptz
     ORDER BY not_before LIMIT 1 FOR UPDATE SKIP LOCKED
 ), abandoned AS (
     SELECT delivery_id, lease_until AS since FROM deliveries
@@ -36,17 +36,55 @@ SELECT count(*) FROM deliveries
 WHERE recipient = :recipient AND kind = :kind AND create_time >= :since::timestamptz AND state IN ('sent', 'sending')
     AND delivery_id <> :delivery_id;
 
--- name: settle(delivery_id, state, reason, not_before, now)!
+-- name: settle(delivery_id, state, reason, not_before, held_until, decision, now)!
 UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL,
     not_before = coalesce(:not_before::timestamptz, not_before),
-    done_time = CASE WHEN :state::text = 'waiting' THEN NULL ELSE :now::timestamptz END
+    held_until = coalesce(:held_until::timestamptz, held_until),
+    done_time = CASE WHEN :state::text = 'waiting' THEN NULL ELSE :now::timestamptz END,
+    -- The same as before is no news, but for its time.
+    history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = :state::text
+                   THEN history - -1 ELSE history END || :decision::jsonb
+WHERE delivery_id = :delivery_id OR digest_id = :delivery_id;
+
+-- name: collect(delivery_id, event_id, user_id, channel, reason, not_before, decision)!
+-- A digest that is on its way has no room any more.
+WITH digest AS (
+    SELECT delivery_id FROM deliveries
+    WHERE event_id = :event_id AND user_id = :user_id AND channel = :channel AND state = 'waiting'
+    FOR UPDATE
+)
+UPDATE deliveries SET state = 'waiting', reason = :reason, lease_until = NULL, not_before = :not_before::timestamptz,
+    held_until = :not_before::timestamptz, digest_id = (SELECT delivery_id FROM digest),
+    history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = 'waiting'
+                   THEN history - -1 ELSE history END || :decision::jsonb
 WHERE delivery_id = :delivery_id;
+
+-- name: collected(digest_id)
+SELECT * FROM deliveries WHERE digest_id = :digest_id ORDER BY delivery_id;
+
+-- name: told(delivery_id, user_id, channel, kinds, since)$
+SELECT count(*) FROM deliveries
+WHERE user_id = :user_id AND channel = :channel AND kind = ANY(:kinds::text[]) AND digest_id IS NULL
+    AND delivery_id <> :delivery_id AND (state = 'sending' OR state = 'sent' AND done_time >= :since::timestamptz);
+
+-- name: suppress(recipient, now)!
+INSERT INTO suppressions (recipient, create_time) VALUES (:recipient, :now) ON CONFLICT DO NOTHING;
+
+-- name: restore(recipient)!
+DELETE FROM suppressions WHERE recipient = :recipient;
+
+-- name: suppressed(recipient)$
+SELECT EXISTS (SELECT FROM suppressions WHERE recipient = :recipient);
 
 -- name: sweep(now)$
 WITH lost AS (
-    UPDATE deliveries SET state = 'lost', reason = 'UNCLEAR', lease_until = NULL, done_time = :now::timestamptz
+    SELECT delivery_id FROM deliveries
     WHERE state = 'sending' AND NOT repeatable AND lease_until <= :now::timestamptz
-    RETURNING 1
+    FOR UPDATE SKIP LOCKED
+), marked AS (
+    UPDATE deliveries SET state = 'lost', reason = 'UNCLEAR', lease_until = NULL, done_time = :now::timestamptz,
+        history = history || jsonb_build_object('time', :now::timestamptz, 'state', 'lost', 'reason', 'UNCLEAR')
+    WHERE delivery_id IN (SELECT delivery_id FROM lost) OR digest_id IN (SELECT delivery_id FROM lost)
 )
 SELECT count(*) FROM lost;
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.postgres import Database, announce, queries
 from mesh.model import UserId
-from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State
+from services.notifications.domain.deliveries import Decision, Delivery, Outcome, Reason, State
 
 sql = queries(Path(__file__).with_name("queries.sql"))
 _NAMES = frozenset(field.name for field in fields(Delivery))
@@ -58,8 +58,45 @@ class PostgresStore:
                 state=outcome.state,
                 reason=outcome.reason,
                 not_before=outcome.not_before,
+                held_until=outcome.held_until,
+                decision=_decision(outcome, now),
                 now=now,
             )
+
+    async def collect(self, delivery_id: str, outcome: Outcome, digest: Delivery, now: datetime) -> None:
+        async with self.database.transaction() as connection:
+            await self.add(digest)
+            await sql.collect(
+                connection,
+                delivery_id=delivery_id,
+                event_id=digest.event_id,
+                user_id=digest.user_id,
+                channel=digest.channel,
+                reason=outcome.reason,
+                not_before=outcome.not_before,
+                decision=_decision(outcome, now),
+            )
+
+    async def collected(self, digest_id: str) -> Sequence[Delivery]:
+        async with self.database.connection() as connection:
+            return [_delivery(found) async for found in sql.collected(connection, digest_id=digest_id)]
+
+    async def told(self, delivery: Delivery, kinds: Sequence[str], since: datetime) -> int:
+        same = {name: getattr(delivery, name) for name in ("delivery_id", "user_id", "channel")}
+        async with self.database.connection() as connection:
+            return int(await sql.told(connection, **same, kinds=list(kinds), since=since))
+
+    async def suppress(self, recipient: str, now: datetime) -> None:
+        async with self.database.connection() as connection:
+            await sql.suppress(connection, recipient=recipient, now=now)
+
+    async def restore(self, recipient: str) -> None:
+        async with self.database.connection() as connection:
+            await sql.restore(connection, recipient=recipient)
+
+    async def suppressed(self, recipient: str) -> bool:
+        async with self.database.connection() as connection:
+            return bool(await sql.suppressed(connection, recipient=recipient))
 
     async def sweep(self, now: datetime) -> int:
         async with self.database.connection() as connection:
@@ -73,5 +110,25 @@ class PostgresStore:
 
 def _delivery(found: Mapping[str, Any]) -> Delivery:
     values = {name: value for name, value in found.items() if name in _NAMES}
-    read = {"state": State(found["state"]), "reason": Reason(found["reason"])}
-    return Delivery(**(values | read | {"variables": json.loads(found["variables"])}))
+    read = {
+        "state": State(found["state"]),
+        "reason": Reason(found["reason"]),
+        "variables": json.loads(found["variables"]),
+        "history": tuple(map(_decided, json.loads(found["history"]))),
+    }
+    return Delivery(**(values | read))
+
+
+def _decision(outcome: Outcome, now: datetime) -> str:
+    until = outcome.not_before and outcome.not_before.isoformat()
+    return json.dumps({"time": now.isoformat(), "state": outcome.state, "reason": outcome.reason, "until": until})
+
+
+def _decided(found: Mapping[str, str]) -> Decision:
+    until = found.get("until")
+    return Decision(
+        time=datetime.fromisoformat(found["time"]),
+        state=State(found["state"]),
+        reason=Reason(found["reason"]),
+        until=datetime.fromisoformat(until) if until else None,
+    )

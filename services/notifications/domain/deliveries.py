@@ -29,18 +29,37 @@ class Reason(enum.StrEnum):
     """Why a delivery did not simply go out."""
 
     NONE = ""
+    PREFERENCE_OFF = "PREFERENCE_OFF"
+    QUIET = "QUIET"
+    DIGEST = "DIGEST"
     THROTTLED = "THROTTLED"
+    SUPPRESSED = "SUPPRESSED"
     NOBODY = "NOBODY"
     UNDELIVERABLE = "UNDELIVERABLE"
+    REFUSED = "REFUSED"
     UNKNOWN_KIND = "UNKNOWN_KIND"
     BROKEN_TEMPLATE = "BROKEN_TEMPLATE"
     UNAVAILABLE = "UNAVAILABLE"
     UNCLEAR = "UNCLEAR"
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about a delivery at some time, and until when."""
+
+    time: datetime
+    state: State
+    reason: Reason
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """`mail_id`: the mail of auth that it is, if it is one; `repeatable`: it may go out twice, but must go out."""
+    """`mail_id`: the mail of auth that it is, if it is one; `repeatable`: it may go out twice, but must go out.
+
+    `held_until`: until when it was decided to wait. `digest_id`: the delivery in which it goes out with others.
+    `repeats`: how often its event came again, to no effect.
+    """
 
     delivery_id: str
     event_id: str
@@ -56,6 +75,10 @@ class Delivery:
     create_time: datetime
     not_before: datetime
     done_time: datetime | None = None
+    held_until: datetime | None = None
+    digest_id: str | None = None
+    repeats: int = 0
+    history: tuple[Decision, ...] = ()
 
     @property
     def message_id(self) -> str:
@@ -71,6 +94,7 @@ class Addressee:
     kind: str
     user_id: UserId = NOBODY
     locale: str = ""
+    zone: str = ""
     create_time: datetime
     variables: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
@@ -82,19 +106,33 @@ class Letter:
     subject: str
     text: str
     html: str
+    unsubscribe: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt has come to; with WAITING it is tried again at `not_before`."""
+    """What an attempt has come to; with WAITING it is tried again at `not_before`, `digest` says in which kind of."""
 
     state: State
     reason: Reason = Reason.NONE
     not_before: datetime | None = None
+    digest: str = ""
+
+    @property
+    def held_until(self) -> datetime | None:
+        """Until when it waits because that was decided, not because it could not go out."""
+        return self.not_before if self.reason in _HOLDING else None
+
+
+_HOLDING = {Reason.QUIET, Reason.DIGEST, Reason.THROTTLED}
 
 
 class Refused(Exception):
-    """The mail server will not take this mail for this address, now or later."""
+    """The mail server will not take this mail, now or later."""
+
+
+class Undeliverable(Refused):
+    """It will take none for this address."""
 
 
 class Unclear(Exception):
@@ -109,7 +147,7 @@ class Store(Protocol):
     """Where deliveries are kept. tests/contract/notifications says what each method promises."""
 
     async def add(self, delivery: Delivery) -> None:
-        """Keep a delivery, unless its event has one of this kind, channel and person already."""
+        """Keep a delivery; if its event has one of this channel and person already, note that it came again."""
 
     async def claim(self, now: datetime, until: datetime) -> Delivery | None:
         """Take what is due, longest waiting first, for oneself until then.
@@ -121,10 +159,34 @@ class Store(Protocol):
         """Note whom a delivery goes to; how many others of its kind went to the same since then, or are going."""
 
     async def settle(self, delivery_id: str, outcome: Outcome, now: datetime) -> None:
-        """Keep what an attempt has come to."""
+        """Keep what an attempt has come to, for it and for all that it collects."""
+
+    async def collect(self, delivery_id: str, outcome: Outcome, digest: Delivery, now: datetime) -> None:
+        """Have a delivery go out in a digest, which is kept unless there is one of its event already.
+
+        If that one is on its way, this one is due when it was: it will be judged again.
+        """
+
+    async def collected(self, digest_id: str) -> Sequence[Delivery]:
+        """What goes out in a digest, oldest first."""
+
+    async def told(self, delivery: Delivery, kinds: Sequence[str], since: datetime) -> int:
+        """How many others of these kinds went the same way to the same person since then, or are going.
+
+        A digest is one.
+        """
+
+    async def suppress(self, recipient: str, now: datetime) -> None:
+        """Note that an address takes no mail; it stays noted until restored."""
+
+    async def restore(self, recipient: str) -> None:
+        """Note that it does."""
+
+    async def suppressed(self, recipient: str) -> bool:
+        """Whether it is noted."""
 
     async def sweep(self, now: datetime) -> int:
-        """Give up as LOST what must not be repeated and whose sender has not come back; how many."""
+        """Give up as LOST, with what it collects, what must not be repeated and whose sender is gone; how many."""
 
     async def list_deliveries(self, user_id: str, event_id: str, kind: str, size: int) -> Sequence[Delivery]:
         """The newest, of one person, event or kind where it is given."""
@@ -140,8 +202,8 @@ class Directory(Protocol):
 class Letters(Protocol):
     """The texts."""
 
-    def written(self, kind: str, locale: str, variables: Mapping[str, str]) -> Letter:
-        """The letter in the best language there is. Raises: BrokenTemplate."""
+    def written(self, kind: str, locale: str, variables: Mapping[str, str], unsubscribe: str = "") -> Letter:
+        """The letter in the best language there is, with the link that ends such ones. Raises: BrokenTemplate."""
 
 
 class Post(Protocol):

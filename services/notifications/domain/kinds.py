@@ -17,11 +17,15 @@ class Category(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`asked_by_anybody`: strangers can have it sent to an address, so each address gets only so many."""
+    """`asked_by_anybody`: strangers can have it sent to an address, so each address gets only so many.
+
+    `digest`: one mail for several of its category.
+    """
 
     name: str
     category: Category
     asked_by_anybody: bool = False
+    digest: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -37,5 +41,10 @@ _ALL = (
     Kind("totp_enabled", Category.SECURITY),
     Kind("totp_disabled", Category.SECURITY),
     Kind("recovery_codes_replaced", Category.SECURITY),
+    Kind("invoice_paid", Category.BILLING),
+    Kind("payment_failed", Category.BILLING),
+    Kind("billing_digest", Category.BILLING, digest=True),
+    Kind("product_digest", Category.PRODUCT, digest=True),
+    Kind("content_digest", Category.CONTENT, digest=True),
 )
 KINDS = {kind.name: kind for kind in _ALL}

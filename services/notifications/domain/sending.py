@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mesh.model import Error, NotFound
+from mesh.model import Error, NotFound, new_id
 from services.notifications.domain.deliveries import (
     Addressee,
     BrokenTemplate,
     Delivery,
     Directory,
+    Letter,
     Letters,
     Outcome,
     Post,
@@ -22,8 +23,11 @@ from services.notifications.domain.deliveries import (
     State,
     Store,
     Unclear,
+    Undeliverable,
 )
+from services.notifications.domain.judging import Judging
 from services.notifications.domain.kinds import KINDS, Kind
+from services.notifications.domain.unsubscribing import Links
 from services.notifications.limits import (
     DELIVERY_LEASE,
     DELIVERY_PAUSE_LONGEST,
@@ -40,9 +44,11 @@ class Sending:
     """The use case. `key`: by which addresses are told apart without being kept."""
 
     store: Store
+    judging: Judging
     directory: Directory
     letters: Letters
     post: Post
+    links: Links
     key: bytes
     now: Callable[[], datetime]
 
@@ -52,7 +58,11 @@ class Sending:
         delivery = await self.store.claim(now, now + timedelta(seconds=DELIVERY_LEASE))
         if delivery is None:
             return False
-        await self.store.settle(delivery.delivery_id, await self._attempted(delivery), self.now())
+        outcome, now = await self._attempted(delivery), self.now()
+        if outcome.digest:
+            await self.store.collect(delivery.delivery_id, outcome, _digest(delivery, outcome, now), now)
+        else:
+            await self.store.settle(delivery.delivery_id, outcome, now)
         return True
 
     async def sweep(self) -> int:
@@ -65,8 +75,9 @@ class Sending:
             return await self._to(addressee, delivery) if addressee else Outcome(State.WITHHELD, Reason.NOBODY)
         except Unclear:
             return self._later(delivery, Reason.UNCLEAR) if delivery.repeatable else Outcome(State.LOST, Reason.UNCLEAR)
-        except Refused:
-            return Outcome(State.FAILED, Reason.UNDELIVERABLE)
+        except Refused as refusal:
+            address = isinstance(refusal, Undeliverable)
+            return Outcome(State.FAILED, Reason.UNDELIVERABLE if address else Reason.REFUSED)
         except BrokenTemplate:
             return Outcome(State.FAILED, Reason.BROKEN_TEMPLATE)
         except NotFound:
@@ -77,23 +88,64 @@ class Sending:
     async def _to(self, addressee: Addressee, delivery: Delivery) -> Outcome:
         if (kind := KINDS.get(addressee.kind)) is None:
             return Outcome(State.FAILED, Reason.UNKNOWN_KIND)
-        letter = self.letters.written(kind.name, addressee.locale, addressee.variables)
-        if await self._crowded(kind, addressee, delivery):
+        letter = await self._letter(kind, addressee, delivery)
+        recipient = hmac.new(self.key, addressee.email.strip().casefold().encode(), hashlib.sha256).hexdigest()[:32]
+        if await self._crowded(kind, addressee, delivery, recipient):
             return Outcome(State.WITHHELD, Reason.THROTTLED)
-        await self.post.send(letter, addressee, delivery.message_id)
+        if held := await self.judging.verdict(delivery, kind, addressee.zone, recipient):
+            return held
+        await self._send(letter, addressee, delivery, recipient)
         return SENT
 
-    async def _crowded(self, kind: Kind, addressee: Addressee, delivery: Delivery) -> bool:
+    async def _send(self, letter: Letter, addressee: Addressee, delivery: Delivery, recipient: str) -> None:
+        try:
+            await self.post.send(letter, addressee, delivery.message_id)
+        except Undeliverable:
+            await self.store.suppress(recipient, self.now())
+            raise
+        if delivery.repeatable:
+            # What is not about security is not sent to an address that is suppressed, and so says nothing new.
+            await self.store.restore(recipient)
+
+    async def _letter(self, kind: Kind, addressee: Addressee, delivery: Delivery) -> Letter:
+        """Of a digest, the letters' subjects; of a digest of one, that letter."""
+        items = await self.store.collected(delivery.delivery_id) if kind.digest else ()
+        if len(items) == 1:
+            return self._written(KINDS[items[0].kind], addressee, items[0].variables)
+        subjects = [self._written(KINDS[one.kind], addressee, one.variables).subject for one in items]
+        listed = {"items": "\n".join(f"- {subject}" for subject in subjects)} if kind.digest else {}
+        return self._written(kind, addressee, {**addressee.variables, **listed})
+
+    def _written(self, kind: Kind, addressee: Addressee, variables: Mapping[str, str]) -> Letter:
+        link = "" if kind.repeatable else self.links.link(addressee.user_id, kind.category)
+        zoned = {**variables, "zone": addressee.zone or "UTC"}
+        return self.letters.written(kind.name, addressee.locale, zoned, link)
+
+    async def _crowded(self, kind: Kind, addressee: Addressee, delivery: Delivery, recipient: str) -> bool:
         """Nobody's box is flooded by what strangers ask for."""
         since = self.now() - timedelta(seconds=MAILS_TO_ADDRESS_WINDOW)
-        recipient = hmac.new(self.key, addressee.email.strip().casefold().encode(), hashlib.sha256).hexdigest()[:32]
         others = await self.store.crowd(delivery.delivery_id, kind.name, addressee.user_id, recipient, since)
         return kind.asked_by_anybody and others >= MAILS_TO_ADDRESS
 
     def _later(self, delivery: Delivery, reason: Reason) -> Outcome:
         """Again after a pause that grows, or not at all once it is too old to be of use."""
         now = self.now()
-        if now - delivery.create_time > timedelta(seconds=DELIVERY_TRIED):
+        if now - (delivery.held_until or delivery.create_time) > timedelta(seconds=DELIVERY_TRIED):
             return Outcome(State.FAILED, reason)
         pause = min(DELIVERY_PAUSE_LONGEST, 2.0 ** min(delivery.attempts - 1, 20))
         return Outcome(State.WAITING, reason, now + timedelta(seconds=pause))
+
+
+def _digest(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
+    """One for each person, category and time, whichever delivery is its first."""
+    assert outcome.not_before is not None
+    return Delivery(
+        delivery_id=new_id("delivery", now.timestamp()),
+        event_id=f"{outcome.digest}:{outcome.not_before:%Y-%m-%dT%H:%MZ}",
+        channel=delivery.channel,
+        kind=outcome.digest,
+        user_id=delivery.user_id,
+        repeatable=False,
+        create_time=now,
+        not_before=outcome.not_before,
+    )

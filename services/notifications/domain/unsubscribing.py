@@ -20,9 +20,17 @@ class BadUnsubscribeToken(Invalid):
 
 @dataclass(frozen=True)
 class Links:
-    """Makes and reads the tokens. They end one category's mails to one person, for ever, and can do nothing else."""
+    """Makes and reads the tokens. They end one category's mails to one person, for ever, and can do nothing else.
+
+    `url`: where people reach us.
+    """
 
     key: bytes
+    url: str
+
+    def link(self, user_id: UserId, category: Category) -> str:
+        """Where a POST ends them."""
+        return f"{self.url}/v1/notifications:unsubscribe?token={self.token(user_id, category)}"
 
     def token(self, user_id: UserId, category: Category) -> str:
         """The token of one person's mails of one category: always the same."""

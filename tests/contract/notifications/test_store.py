@@ -35,10 +35,12 @@ async def test_what_is_kept_comes_back_as_it_was(store: Store) -> None:
 
 
 async def test_an_event_that_comes_twice_tells_nobody_twice(store: Store) -> None:
-    """The first one counts, whatever id the second has."""
+    """The first one counts, whatever id the second has, and says that it came again; another way is another."""
     await store.add(delivery("1"))
     await store.add(replace(delivery("1"), delivery_id="delivery_2"))
-    assert [one.delivery_id for one in await store.list_deliveries("", "event_1", "", 10)] == ["delivery_1"]
+    await store.add(replace(delivery("1"), delivery_id="delivery_3", channel="push"))
+    found = await store.list_deliveries("", "event_1", "", 10)
+    assert [(one.delivery_id, one.repeats) for one in found] == [("delivery_3", 0), ("delivery_1", 1)]
 
 
 async def test_the_one_that_waits_longest_is_claimed_first(store: Store) -> None:
@@ -116,3 +118,112 @@ async def test_deliveries_are_found_newest_first(store: Store) -> None:
     assert [one.delivery_id for one in found] == ["delivery_3", "delivery_2", "delivery_1"]
     assert not await store.list_deliveries("user_bob", "", "", 3)
     assert not await store.list_deliveries("", "", "verify", 3)
+
+
+DIGEST = Delivery(
+    delivery_id="delivery_0",
+    event_id="billing_digest:2026-01-03T08:00Z",
+    user_id=ADA,
+    kind="billing_digest",
+    repeatable=False,
+    create_time=NOW,
+    not_before=NOW + timedelta(hours=1),
+)
+HELD = Outcome(State.WAITING, Reason.DIGEST, DIGEST.not_before, "billing_digest")
+
+
+async def collect(store: Store, *names: str) -> None:
+    for name in names:
+        await store.add(delivery(name))
+        await store.claim(NOW, LEASE)
+        await store.collect(f"delivery_{name}", HELD, replace(DIGEST, delivery_id=f"delivery_0{name}"), NOW)
+
+
+async def test_a_digest_collects(store: Store) -> None:
+    """What it collects is not due by itself, and comes to what the digest comes to."""
+    await collect(store, "1", "2")
+    (digest,) = await store.list_deliveries(ADA, DIGEST.event_id, "", 10)
+    assert [one.delivery_id for one in await store.collected(digest.delivery_id)] == ["delivery_1", "delivery_2"]
+    due = DIGEST.not_before
+    claimed = [await store.claim(due, due + timedelta(seconds=30)) for _ in range(2)]
+    assert [one and one.delivery_id for one in claimed] == [digest.delivery_id, None]
+    await store.settle(digest.delivery_id, Outcome(State.SENT), due)
+    for one in await store.collected(digest.delivery_id):
+        assert (one.state, one.done_time, one.held_until) == (State.SENT, due, due)
+        assert [step.reason for step in one.history] == [Reason.DIGEST, Reason.NONE]
+
+
+async def test_a_digest_that_is_on_its_way_has_no_room(store: Store) -> None:
+    """Who comes late is due at its time, which is past, and is judged again."""
+    await collect(store, "1")
+    due = DIGEST.not_before
+    await store.claim(due, due + timedelta(seconds=30))
+    await collect(store, "2")
+    (late,) = await store.list_deliveries("", "event_2", "", 10)
+    assert (late.digest_id, late.state, late.not_before) == (None, State.WAITING, due)
+    again = await store.claim(due, due + timedelta(seconds=30))
+    assert again
+    assert again.delivery_id == "delivery_2"
+
+
+async def test_a_lost_digest_takes_what_it_collects_along(store: Store) -> None:
+    """One is counted, all are lost."""
+    await collect(store, "1", "2")
+    due = DIGEST.not_before
+    await store.claim(due, due)
+    assert await store.sweep(due) == 1
+    assert {one.state for one in await store.list_deliveries(ADA, "", "", 10)} == {State.LOST}
+    (lost,) = await store.list_deliveries("", "event_1", "", 10)
+    assert (lost.history[-1].state, lost.history[-1].reason) == (State.LOST, Reason.UNCLEAR)
+
+
+async def test_many_join_one_digest_at_once(store: Store) -> None:
+    """Whoever is first makes it, and nobody is left out or alone."""
+    names = [str(number) for number in range(1, 7)]
+    for name in names:
+        await store.add(delivery(name))
+    digests = [replace(DIGEST, delivery_id=f"delivery_0{name}") for name in names]
+    joining = (
+        store.collect(f"delivery_{name}", HELD, digest, NOW) for name, digest in zip(names, digests, strict=True)
+    )
+    await asyncio.gather(*joining)
+    (digest,) = await store.list_deliveries(ADA, DIGEST.event_id, "", 10)
+    assert len(await store.collected(digest.delivery_id)) == len(names)
+
+
+async def test_what_one_was_told_is_counted(store: Store) -> None:
+    """Others of these kinds that went the same way since then, or are going; what a digest collects is one with it."""
+    await collect(store, "1", "2")
+    await store.claim(DIGEST.not_before, DIGEST.not_before + timedelta(seconds=30))
+    kinds = ["reset", "billing_digest"]
+    assert await store.told(delivery("9"), kinds, NOW) == 1
+    (digest,) = await store.list_deliveries(ADA, DIGEST.event_id, "", 10)
+    await store.settle(digest.delivery_id, Outcome(State.SENT), DIGEST.not_before)
+    assert await store.told(delivery("9"), kinds, DIGEST.not_before) == 1
+    for other in (replace(delivery("9"), channel="push"), replace(delivery("9"), user_id=UserId("user_bob")), digest):
+        assert await store.told(other, kinds, NOW) == 0
+    assert await store.told(delivery("9"), kinds, DIGEST.not_before + timedelta(seconds=1)) == 0
+    assert await store.told(delivery("9"), ["verify"], NOW) == 0
+
+
+async def test_the_same_again_is_one_decision(store: Store) -> None:
+    """The history says when it was last so, and grows with what differs only."""
+    await store.add(delivery("1"))
+    for second in range(3):
+        now = NOW + timedelta(seconds=second)
+        await store.settle("delivery_1", Outcome(State.WAITING, Reason.UNAVAILABLE, LEASE), now)
+    await store.settle("delivery_1", Outcome(State.SENT), LEASE)
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert [(one.time, one.state, one.reason, one.until) for one in found.history] == [
+        (NOW + timedelta(seconds=2), State.WAITING, Reason.UNAVAILABLE, LEASE),
+        (LEASE, State.SENT, Reason.NONE, None),
+    ]
+
+
+async def test_an_address_is_suppressed_until_it_is_restored(store: Store) -> None:
+    """Noted twice is noted; others are not."""
+    for _ in range(2):
+        await store.suppress("a", NOW)
+    assert (await store.suppressed("a"), await store.suppressed("b")) == (True, False)
+    await store.restore("a")
+    assert not await store.suppressed("a")

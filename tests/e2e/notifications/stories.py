@@ -30,3 +30,8 @@ async def _(scene: Scene) -> httpx.Response:
 @STORIES.provokes("UpdatePreferences", "UNKNOWN_FIELD")
 async def _(scene: Scene) -> httpx.Response:
     return await _changed(await scene.somebody(), "?updateMask=nope", billing={"mail": False})
+
+
+@STORIES.provokes("Unsubscribe", "BAD_UNSUBSCRIBE_TOKEN")
+async def _(scene: Scene) -> httpx.Response:
+    return await scene.newcomer().rest.post("/v1/notifications:unsubscribe", params={"token": "nope"})

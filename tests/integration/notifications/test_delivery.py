@@ -30,12 +30,15 @@ from services import topology
 from services.auth import main as auth
 from services.notifications.directory import MeshDirectory
 from services.notifications.domain.deliveries import State
+from services.notifications.domain.judging import Judging
 from services.notifications.domain.sending import Sending
+from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
 from services.notifications.letters import Templates
 from services.notifications.limits import MAILS_TO_ADDRESS
 from services.notifications.main import Settings, _now
 from services.notifications.postman import Postman
+from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.sender import Sender
 from services.notifications.store import PostgresStore
 from tests.servers import PASSWORD, Nats, Postgres, Valkey, free_port
@@ -45,12 +48,24 @@ CHOSEN = "a door of blue glass"
 
 
 class MailServer:
-    """Keeps what it takes; `says` is what it answers to the next mails, which it has taken or not."""
+    """Keeps what it takes; `says` is what it answers to the next mails, which it has taken or not.
+
+    `knows`: whom it takes mail for; None for everybody.
+    """
 
     def __init__(self) -> None:
+        self.knows: set[str] | None = None
         self.port = free_port()
         self.mails: list[EmailMessage] = []
         self.says: list[str] = []
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.knows is not None and address not in self.knows:
+            return "550 5.1.1 No such box"
+        envelope.rcpt_tos.append(address)
+        return "250 Go on"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
@@ -160,7 +175,9 @@ async def sending(settings: Settings, app: App) -> AsyncIterator[PostgresStore]:
         store, channel = PostgresStore(database), Local(app)
         directory = MeshDirectory(channel)  # type: ignore[arg-type]
         templates, postman = Templates(url=settings.public_url), Postman(settings.smtp_servers)
-        sender = Sender(Sending(store, directory, templates, postman, b"key", _now))
+        judging = Judging(store, PostgresPreferences(database), _now)
+        links = Links(b"key", settings.public_url)
+        sender = Sender(Sending(store, judging, directory, templates, postman, links, b"key", _now))
         database.after_commit(sender.wake)
         consumer = Consumer(database, bus, settings.workload, subscriptions(store))
         tasks = [asyncio.ensure_future(worker()) for worker in (consumer.run, sender.run)]
@@ -244,7 +261,7 @@ async def test_a_mail_sent_twice_is_one_mail(world: World) -> None:
 
 async def test_an_address_that_is_refused_is_not_tried_again(world: World) -> None:
     """A mail server's last word is kept as the outcome, and nobody else's mail waits for it."""
-    world.mails.says = ["550 No such box"]
+    world.mails.knows = {BOB}
     async with world.mails.running():
         await world.sign_up(ADA)
         await settled(world, State.FAILED)

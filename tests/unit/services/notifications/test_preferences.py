@@ -27,7 +27,7 @@ from tests.fakes.notification_preferences import FakePreferences
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ADA = UserId("user_ada")
-LINKS = Links(b"key")
+LINKS = Links(b"key", "http://x")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_link_says_whose_mails_it_ends(category: Category) -> None:
     token = LINKS.token(ADA, category)
     assert LINKS.read(token) == (ADA, category)
     with pytest.raises(BadUnsubscribeToken):
-        Links(b"other").read(token)
+        Links(b"other", "http://x").read(token)
 
 
 @given(st.text(max_size=80) | st.binary(max_size=80).map(lambda raw: raw.hex()), st.integers(0, 60))

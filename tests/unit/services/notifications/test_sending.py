@@ -2,72 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from mesh.model import NotFound, Unavailable
 from services.notifications.domain.deliveries import (
-    Addressee,
     BrokenTemplate,
-    Delivery,
-    Letter,
     Outcome,
     Reason,
     Refused,
     State,
     Unclear,
+    Undeliverable,
 )
-from services.notifications.domain.sending import Sending
 from services.notifications.limits import DELIVERY_LEASE, DELIVERY_TRIED, MAILS_TO_ADDRESS, MAILS_TO_ADDRESS_WINDOW
-from tests.fakes.notifications import FakeStore
-
-
-@dataclass
-class World:
-    """Everything around the use case; `fails` is what the next attempts meet."""
-
-    store: FakeStore = field(default_factory=FakeStore)
-    now: datetime = datetime(2026, 1, 2, tzinfo=UTC)
-    kind: str = "reset"
-    fails: list[Exception] = field(default_factory=list)
-    sent: list[str] = field(default_factory=list)
-    nobody: bool = False
-
-    @property
-    def sending(self) -> Sending:
-        return Sending(self.store, self, self, self, b"key", lambda: self.now)
-
-    async def addressee(self, delivery: Delivery) -> Addressee | None:
-        if self.nobody:
-            return None
-        return Addressee(email="Ada@example.com", kind=self.kind, create_time=delivery.create_time)
-
-    def written(self, kind: str, locale: str, variables: Mapping[str, str]) -> Letter:
-        return Letter(kind, "", "")
-
-    async def send(self, letter: Letter, addressee: Addressee, message_id: str) -> None:
-        if self.fails:
-            raise self.fails.pop(0)
-        self.sent.append(message_id)
-
-    async def wanted(self, name: str = "1", repeatable: bool = True) -> None:
-        await self.store.add(
-            Delivery(
-                delivery_id=f"delivery_{name}",
-                event_id=f"event_{name}",
-                mail_id=f"mail_{name}" if repeatable else "",
-                repeatable=repeatable,
-                create_time=self.now,
-                not_before=self.now,
-            )
-        )
-
-    def told(self, name: str = "1") -> tuple[State, Reason]:
-        found = self.store.kept[f"delivery_{name}"]
-        return found.state, found.reason
+from tests.unit.services.notifications.world import World
 
 
 @pytest.fixture
@@ -86,7 +36,8 @@ async def test_what_is_due_goes_out_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
-        (Refused(), (State.FAILED, Reason.UNDELIVERABLE)),
+        (Refused(), (State.FAILED, Reason.REFUSED)),
+        (Undeliverable(), (State.FAILED, Reason.UNDELIVERABLE)),
         (BrokenTemplate(), (State.FAILED, Reason.BROKEN_TEMPLATE)),
         (NotFound(), (State.WITHHELD, Reason.NOBODY)),
         (Unavailable(), (State.WAITING, Reason.UNAVAILABLE)),

@@ -178,6 +178,8 @@ class Delivery(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_TIME_FIELD_NUMBER: _builtins.int
     DONE_TIME_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """Its id, such as `delivery_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     kind: _builtins.str
@@ -192,6 +194,8 @@ class Delivery(_message.Message):
     """Why, where it did not simply go out, such as `THROTTLED`; empty otherwise."""
     attempts: _builtins.int
     """Attempts so far."""
+    repeats: _builtins.int
+    """How often its event came again, to no effect."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was wanted."""
@@ -203,6 +207,10 @@ class Delivery(_message.Message):
     @_builtins.property
     def done_time(self) -> _timestamp_pb2.Timestamp:
         """When it went out or was given up; unset until then."""
+
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+        """What was decided about it, oldest first."""
 
     def __init__(
         self,
@@ -217,11 +225,51 @@ class Delivery(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         next_time: _timestamp_pb2.Timestamp | None = ...,
         done_time: _timestamp_pb2.Timestamp | None = ...,
+        repeats: _builtins.int = ...,
+        history: _abc.Iterable[Global___Decision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "done_time", b"done_time", "next_time", b"next_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "create_time", b"create_time", "delivery_id", b"delivery_id", "done_time", b"done_time", "event_id", b"event_id", "kind", b"kind", "next_time", b"next_time", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "create_time", b"create_time", "delivery_id", b"delivery_id", "done_time", b"done_time", "event_id", b"event_id", "history", b"history", "kind", b"kind", "next_time", b"next_time", "reason", b"reason", "repeats", b"repeats", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class Decision(_message.Message):
+    """What was decided about a delivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    state: Global___DeliveryState.ValueType
+    """What came of it."""
+    reason: _builtins.str
+    """Why, such as `QUIET`; empty where it simply went out."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it waits; unset if it does not."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___DeliveryState.ValueType = ...,
+        reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "state", b"state", "time", b"time", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decision: _TypeAlias = Decision  # noqa: Y015

@@ -46,6 +46,11 @@ class PreferencesServiceStub(object):
                 request_serializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.UpdatePreferencesRequest.SerializeToString,
                 response_deserializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.Preferences.FromString,
                 _registered_method=True)
+        self.Unsubscribe = channel.unary_unary(
+                '/tulle.notifications.v1.PreferencesService/Unsubscribe',
+                request_serializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.UnsubscribeRequest.SerializeToString,
+                response_deserializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.UnsubscribeResponse.FromString,
+                _registered_method=True)
 
 
 class PreferencesServiceServicer(object):
@@ -69,6 +74,15 @@ class PreferencesServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Unsubscribe(self, request, context):
+        """Ends one category's mails to one person, by the link that each of them
+        carries: mail programs call it at a click (RFC 8058), nobody need be signed
+        in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PreferencesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +95,11 @@ def add_PreferencesServiceServicer_to_server(servicer, server):
                     servicer.UpdatePreferences,
                     request_deserializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.UpdatePreferencesRequest.FromString,
                     response_serializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.Preferences.SerializeToString,
+            ),
+            'Unsubscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unsubscribe,
+                    request_deserializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.UnsubscribeRequest.FromString,
+                    response_serializer=tulle_dot_notifications_dot_v1_dot_preferences__pb2.UnsubscribeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +158,33 @@ class PreferencesService(object):
             '/tulle.notifications.v1.PreferencesService/UpdatePreferences',
             tulle_dot_notifications_dot_v1_dot_preferences__pb2.UpdatePreferencesRequest.SerializeToString,
             tulle_dot_notifications_dot_v1_dot_preferences__pb2.Preferences.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unsubscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.notifications.v1.PreferencesService/Unsubscribe',
+            tulle_dot_notifications_dot_v1_dot_preferences__pb2.UnsubscribeRequest.SerializeToString,
+            tulle_dot_notifications_dot_v1_dot_preferences__pb2.UnsubscribeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,11 @@ class PreferencesServiceStub:
     all), or those that are present when there is no mask (AIP-134). It holds for
     what has not gone out yet.
     """
+    Unsubscribe: _grpc.UnaryUnaryMultiCallable[_preferences_pb2.UnsubscribeRequest, _preferences_pb2.UnsubscribeResponse]
+    """Ends one category's mails to one person, by the link that each of them
+    carries: mail programs call it at a click (RFC 8058), nobody need be signed
+    in.
+    """
 
 @_typing.type_check_only
 class PreferencesServiceAsyncStub(PreferencesServiceStub):
@@ -56,6 +61,11 @@ class PreferencesServiceAsyncStub(PreferencesServiceStub):
     """Changes your own preferences: the fields named by `update_mask` (`*` for
     all), or those that are present when there is no mask (AIP-134). It holds for
     what has not gone out yet.
+    """
+    Unsubscribe: _aio.UnaryUnaryMultiCallable[_preferences_pb2.UnsubscribeRequest, _preferences_pb2.UnsubscribeResponse]  # type: ignore[assignment]
+    """Ends one category's mails to one person, by the link that each of them
+    carries: mail programs call it at a click (RFC 8058), nobody need be signed
+    in.
     """
 
 class PreferencesServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -80,6 +90,17 @@ class PreferencesServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes your own preferences: the fields named by `update_mask` (`*` for
         all), or those that are present when there is no mask (AIP-134). It holds for
         what has not gone out yet.
+        """
+
+    @_abc_1.abstractmethod
+    def Unsubscribe(
+        self,
+        request: _preferences_pb2.UnsubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_preferences_pb2.UnsubscribeResponse, _abc.Awaitable[_preferences_pb2.UnsubscribeResponse]]:
+        """Ends one category's mails to one person, by the link that each of them
+        carries: mail programs call it at a click (RFC 8058), nobody need be signed
+        in.
         """
 
 def add_PreferencesServiceServicer_to_server(servicer: PreferencesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
