@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mesh.model import UserId
 from services.notifications.domain.kinds import Category
 from services.notifications.domain.unsubscribing import Links
 from tests.e2e.people import Person, eventually
@@ -15,7 +16,7 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 async def test_a_click_in_a_mail_program_ends_its_mails(stack: Stack, somebody: Person) -> None:
     """The form of RFC 8058 at a mail's address, without a token, ends its category's mails to its reader alone."""
     key = stack.layout.secret("notifications", "unsubscribe-key")
-    link = Links(key.encode(), "").link(somebody.user_id, Category.CONTENT)
+    link = Links(key.encode(), "").link(UserId(somebody.user_id), Category.CONTENT)
     for _ in range(2):
         answer = await somebody.rest.post(link, data=ONE_CLICK)
         assert (answer.status_code, answer.json()) == (200, {})
