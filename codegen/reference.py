@@ -48,7 +48,8 @@ def _operation(document: Json, call: str, operation: Json) -> Iterator[str]:
         yield "Parameters\n\n" + table(("name", "in", "type", "what"), map(_parameter, parameters))
     if body := operation.get("requestBody"):
         yield from _fields(document, "Body", body["content"]["application/json"]["schema"])
-    yield from _fields(document, "Answer", operation["responses"]["200"]["content"]["application/json"]["schema"])
+    [answer] = operation["responses"]["200"]["content"].values()
+    yield from _fields(document, "Answer", answer["schema"])
     if own := [row for domain, row in _refusals(document, operation) if domain != PLATFORM]:
         yield "Refusals of its own\n\n" + table(_REFUSAL, own)
 
@@ -108,7 +109,7 @@ def _any_call(document: Json) -> Iterator[str]:
 def _refusals(document: Json, operation: Json) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """(domain, row) of each way in which a call fails."""
     for status, response in operation["responses"].items():
-        content = _resolved(document, response)["content"]["application/json"]
+        content = _resolved(document, response)["content"].get("application/json", {})
         for reason, example in content.get("examples", {}).items():
             info, message = example["value"]["details"][0], example["value"]["message"]
             yield info["domain"], (status, f"`{reason}`", _cell(message))

@@ -33,6 +33,13 @@ class Object:
     shown: frozenset[str] = frozenset()
 
 
+def nobodys() -> frozenset[str]:
+    """Fields that end like an id and name what belongs to nobody, such as a price list's entries."""
+    names = (f"services.{service.name}.objects" for service in SERVICES)
+    modules = (importlib.import_module(name) for name in names if find_spec(name))
+    return frozenset(name for module in modules for name in getattr(module, "NOBODYS", ()))
+
+
 def objects() -> tuple[Object, ...]:
     """The rows of all services."""
     modules = (f"services.{service.name}.objects" for service in SERVICES)

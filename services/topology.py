@@ -82,7 +82,12 @@ SERVICES = (
         "billing",
         "plans, subscriptions, invoices, the ledger",
         module="services.billing.main",
-        serves=("tulle.billing.v1.BillingService", "tulle.billing.v1.AccountingService", EVENTS),
+        serves=(
+            "tulle.billing.v1.BillingService",
+            "tulle.billing.v1.InvoicesService",
+            "tulle.billing.v1.AccountingService",
+            EVENTS,
+        ),
         needs=("postgres", "nats", "payments"),
         calls=("auth",),
         keys=("page-key",),

@@ -72,7 +72,8 @@ def _paths(project: Project, bound: list[Binding]) -> Json:
 def _schemas(project: Project, bound: list[Binding]) -> Json:
     """What can be sent is closed, since the gateway refuses unknown fields; what is only answered may grow."""
     sent = {message.full_name: message for binding in bound for message in _sent(project, binding)}
-    answered = {message.full_name: message for binding in bound for message in _answered(project, binding)}
+    told = [binding for binding in bound if binding.method.output != schemas.HTTP_BODY]
+    answered = {message.full_name: message for binding in told for message in _answered(project, binding)}
     everything = {**answered, **sent}
     made = {
         schemas.name_of(everything[name]): schemas.of_message(project, everything[name], closed=name in sent)

@@ -103,6 +103,8 @@ def _body(project: Project, binding: Binding) -> Json:
 
 def _answer(project: Project, method: Method) -> Json:
     message: Descriptor = project.contract.pool.FindMessageTypeByName(method.output)
+    if method.output == schemas.HTTP_BODY:
+        return {"description": "A file", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
     content = {"schema": schemas.reference(message), "example": examples.of_message(project, message)}
     description = project.source.comment(message.full_name) or "OK"
     # Each message of a stream is an event (docs/rest.md).

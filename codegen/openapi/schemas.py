@@ -41,6 +41,8 @@ _WELL_KNOWN: dict[str, Schema] = {
     "google.protobuf.DoubleValue": _TYPES[FieldDescriptor.CPPTYPE_DOUBLE],
     "google.protobuf.FloatValue": _TYPES[FieldDescriptor.CPPTYPE_FLOAT],
 }
+HTTP_BODY = "google.api.HttpBody"
+"""Its bytes are the answer's body over REST, whatever they are."""
 _ZEROS: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "array": []}
 
 

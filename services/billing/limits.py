@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.billing.domain import charging, dunning, entities, invoicing, ledger
+from services.billing.domain import charging, dunning, entities, invoicing, ledger, reading
 
 limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
@@ -37,3 +37,5 @@ limit(
     "s",
     "An invoice is not given up while a charge of it is under way; so long until the next look.",
 )
+limit("BILLING_LISTED", reading.DEFAULT_PAGE, "rows", "A screenful, for whoever does not say how many.")
+limit("BILLING_LISTED_MOST", reading.LARGEST_PAGE, "rows", "Of 2 KiB with few lines: far under the longest answer.")

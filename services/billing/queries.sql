@@ -46,10 +46,15 @@ UPDATE counters SET last = last + 1 WHERE entity_id = :entity_id AND kind = :kin
 INSERT INTO customers (organisation_id) VALUES (:organisation_id) ON CONFLICT DO NOTHING;
 
 -- name: lock_customer(organisation_id)^
-SELECT organisation_id, entity_id, method FROM customers WHERE organisation_id = :organisation_id FOR UPDATE;
+SELECT organisation_id, entity_id, provider_id, method
+  FROM customers WHERE organisation_id = :organisation_id FOR UPDATE;
 
--- name: put_customer(organisation_id, entity_id, method)!
-UPDATE customers SET entity_id = :entity_id, method = :method WHERE organisation_id = :organisation_id;
+-- name: get_customer(organisation_id)^
+SELECT organisation_id, entity_id, provider_id, method FROM customers WHERE organisation_id = :organisation_id;
+
+-- name: put_customer(organisation_id, entity_id, provider_id, method)!
+UPDATE customers SET entity_id = :entity_id, provider_id = :provider_id, method = :method
+ WHERE organisation_id = :organisation_id;
 
 -- name: announce(event, place)!
 INSERT INTO outbox SELECT (:event::new_event).*, :place::bigint;

@@ -50,6 +50,11 @@ class PostgresStore:
                 found = await sql.lock_customer(connection, organisation_id=organisation_id)
         return Customer(**found)
 
+    async def customer(self, organisation_id: OrganisationId) -> Customer:
+        found = await self._one(sql.get_customer, lambda row: Customer(**row), organisation_id=organisation_id)
+        assert found is not None, organisation_id
+        return found
+
     async def put_customer(self, customer: Customer) -> None:
         async with self.database.connection() as connection:
             await sql.put_customer(connection, **asdict(customer))

@@ -88,6 +88,9 @@ class FakeStore:
     async def lock(self, organisation_id: OrganisationId) -> Customer:
         return self.customers.setdefault(organisation_id, Customer(organisation_id=organisation_id))
 
+    async def customer(self, organisation_id: OrganisationId) -> Customer:
+        return self.customers[organisation_id]
+
     async def put_customer(self, customer: Customer) -> None:
         self.customers[customer.organisation_id] = customer
 

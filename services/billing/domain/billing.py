@@ -14,6 +14,7 @@ from services.billing.domain.invoicing import Invoicing
 from services.billing.domain.lifecycle import Lifecycle
 from services.billing.domain.methods import Methods
 from services.billing.domain.ports import Payments
+from services.billing.domain.reading import Reading
 from services.billing.domain.renewal import Renewal
 from services.billing.domain.storage import Store
 from services.billing.domain.subscriptions import Subscriptions
@@ -24,6 +25,7 @@ class Billing:
     """What callers, webhooks and reminders use."""
 
     store: Store
+    reading: Reading
     subscriptions: Subscriptions
     methods: Methods
     charges: Charges
@@ -40,6 +42,7 @@ class Billing:
         renewal = Renewal(store, invoicing, lifecycle, now)
         return cls(
             store,
+            Reading(store),
             Subscriptions(store, invoicing, lifecycle, renewal, now),
             Methods(store, payments),
             Charges(store, payments, invoicing, now),

@@ -16,7 +16,6 @@ from services.billing.domain import posting
 from services.billing.domain.entities import LIVE, Charge, Invoice, InvoiceState, PaymentState, Refund
 from services.billing.domain.errors import (
     ChargeNotFound,
-    InvoiceNotFound,
     InvoiceNotOpen,
     PaymentMethodMissing,
     RefundNotFound,
@@ -25,6 +24,7 @@ from services.billing.domain.events import ChargeDue, RefundDue, due
 from services.billing.domain.invoicing import Invoicing
 from services.billing.domain.money import Money
 from services.billing.domain.ports import ChargeOrder, Payments, ProviderCharge, ProviderRefund, RefundOrder
+from services.billing.domain.reading import Reading
 from services.billing.domain.storage import Store
 
 CHECK_EVERY = timedelta(hours=1)
@@ -52,6 +52,7 @@ class Charges:
         self.store = store
         self.payments = payments
         self.invoicing = invoicing
+        self.reading = Reading(store)
         self.now = now
 
     async def pay(self, caller: Caller, invoice_id: str) -> tuple[Invoice, Settled | None]:
@@ -62,7 +63,7 @@ class Charges:
 
         async def begun() -> Charge | None:
             customer = await self.store.lock(caller.signed_in.organisation_id)
-            invoice = await self._own(caller, invoice_id)
+            invoice = await self.reading.invoice(caller, invoice_id)
             if invoice.state is InvoiceState.PAID:
                 return None
             if invoice.state is not InvoiceState.OPEN:
@@ -75,7 +76,7 @@ class Charges:
 
         charge = await self.store.run(begun)
         settled = await self.settle(charge.charge_id, caller) if charge else None
-        return await self._own(caller, invoice_id), settled
+        return await self.reading.invoice(caller, invoice_id), settled
 
     async def settle(self, charge_id: str, caller: Caller = BILLING) -> Settled:
         """Read what the provider says of a charge now, after sending it if need be, and apply it once.
@@ -113,7 +114,7 @@ class Charges:
         invoice = await self.invoicing.get(charge.invoice_id)
         return ChargeOrder(
             charge_id=charge.charge_id,
-            customer=await self.payments.customer(charge.organisation_id),
+            customer=(await self.store.customer(charge.organisation_id)).provider_id,
             method=charge.method,
             money=Money(charge.amount, charge.currency),
             description=invoice.number,
@@ -139,12 +140,6 @@ class Charges:
             await self.invoicing.captured(caller, charge)
         elif charge.state is PaymentState.FAILED:
             await self.invoicing.failed(caller, await self.invoicing.get(charge.invoice_id))
-
-    async def _own(self, caller: Caller, invoice_id: str) -> Invoice:
-        invoice = await self.store.invoice(invoice_id)
-        if invoice is None or invoice.organisation_id != caller.signed_in.organisation_id:
-            raise InvoiceNotFound
-        return invoice
 
     async def _get(self, charge_id: str) -> Charge:
         if (found := await self.store.charge(charge_id)) is None:

@@ -48,10 +48,11 @@ LIVE = frozenset({PaymentState.CREATED, PaymentState.PENDING, PaymentState.ACTIO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """An organisation as somebody who pays; `method` is what is charged, at the provider."""
+    """An organisation as somebody who pays: its id at the provider, and the method that is charged there."""
 
     organisation_id: OrganisationId
     entity_id: str = "main"
+    provider_id: str = ""
     method: str = ""
 
 

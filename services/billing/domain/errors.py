@@ -83,6 +83,10 @@ class InvoiceNotFinal(FailedPrecondition):
     """Only what is open or paid can be credited, and only what is paid be refunded."""
 
 
+class InvoiceIsDraft(FailedPrecondition):
+    """A draft still changes; it becomes an invoice when its period ends."""
+
+
 class PaymentUnderWay(FailedPrecondition):
     """A payment of this invoice is under way; wait for its outcome."""
 

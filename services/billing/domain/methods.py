@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mesh.model import Caller
+from services.billing.domain.entities import Customer
 from services.billing.domain.errors import PaymentMethodInUse, PaymentMethodNotFound
 from services.billing.domain.ports import Payments, ProviderMethod
 from services.billing.domain.storage import Store
@@ -19,25 +20,27 @@ class Methods:
         self.payments = payments
 
     async def save(self, caller: Caller, token: str) -> ProviderMethod:
-        """Keep what the token of a client stands for, and charge it from now on."""
-        organisation_id = caller.signed_in.organisation_id
-        saved = await self.payments.save_method(await self.payments.customer(organisation_id), token)
+        """Keep what the token of a client stands for, and charge it from now on.
+
+        Raises: UnknownPaymentToken; PaymentMethodDeclined.
+        """
+        saved = await self.payments.save_method(await self._customer(caller), token)
         await self._charge(caller, saved.method)
         return saved
 
     async def list(self, caller: Caller) -> tuple[Sequence[ProviderMethod], str]:
         """What was saved, and which of it is charged."""
-        customer = await self.payments.customer(caller.signed_in.organisation_id)
-        return await self.payments.methods(customer), await self._charged(caller)
+        customer = await self._read(caller)
+        return await self.payments.methods(customer.provider_id) if customer.provider_id else (), customer.method
 
     async def remove(self, caller: Caller, method: str) -> None:
         """Forget one. Raises: PaymentMethodNotFound; PaymentMethodInUse if it is charged for something live."""
-        customer = await self.payments.customer(caller.signed_in.organisation_id)
-        if method not in {one.method for one in await self.payments.methods(customer)}:
+        if method not in {one.method for one in (await self.list(caller))[0]}:
             raise PaymentMethodNotFound
-        if method == await self._charged(caller):
+        customer = await self._read(caller)
+        if method == customer.method:
             await self._release(caller)
-        await self.payments.remove_method(customer, method)
+        await self.payments.remove_method(customer.provider_id, method)
 
     async def _release(self, caller: Caller) -> None:
         async def released() -> None:
@@ -56,8 +59,22 @@ class Methods:
 
         await self.store.run(charged)
 
-    async def _charged(self, caller: Caller) -> str:
-        async def read() -> str:
-            return (await self.store.lock(caller.signed_in.organisation_id)).method
+    async def _customer(self, caller: Caller) -> str:
+        """The organisation's id at the provider, made if need be; of two made at once the first one stays."""
+        if known := (await self._read(caller)).provider_id:
+            return known
+        made = await self.payments.customer(caller.signed_in.organisation_id)
+
+        async def kept() -> str:
+            customer = await self.store.lock(caller.signed_in.organisation_id)
+            if not customer.provider_id:
+                await self.store.put_customer(replace(customer, provider_id=made))
+            return customer.provider_id or made
+
+        return await self.store.run(kept)
+
+    async def _read(self, caller: Caller) -> Customer:
+        async def read() -> Customer:
+            return await self.store.lock(caller.signed_in.organisation_id)
 
         return await self.store.run(read)

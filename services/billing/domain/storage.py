@@ -133,6 +133,9 @@ class Store(PlanStore, LedgerStore, SubscriptionStore, InvoiceStore, PaymentStor
     async def lock(self, organisation_id: OrganisationId) -> Customer:
         """The organisation as a customer; until the end of the transaction nobody else changes what is its."""
 
+    async def customer(self, organisation_id: OrganisationId) -> Customer:
+        """The organisation as a customer, who must have been locked before."""
+
     async def put_customer(self, customer: Customer) -> None:
         """Keep it."""
 

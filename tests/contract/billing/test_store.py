@@ -96,8 +96,9 @@ async def begin(kept: Kept, *made: Subscription) -> None:
 async def test_a_customer_is_there_when_locked(kept: Kept) -> None:
     """An organisation becomes a customer when it is first locked, and keeps what it is charged with."""
     assert await kept.store.lock(ADAS) == Customer(organisation_id=ADAS)
-    await kept.store.put_customer(Customer(organisation_id=ADAS, method="pm_1"))
-    assert await kept.store.lock(ADAS) == Customer(organisation_id=ADAS, method="pm_1")
+    paying = Customer(organisation_id=ADAS, provider_id="cus_1", method="pm_1")
+    await kept.store.put_customer(paying)
+    assert await kept.store.lock(ADAS) == await kept.store.customer(ADAS) == paying
 
 
 async def test_plans_and_sellers_are_found(kept: Kept) -> None:

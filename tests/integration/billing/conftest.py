@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tulle.billing.v1.accounting_pb2_grpc import AccountingServiceStub
 from tulle.billing.v1.billing_pb2_grpc import BillingServiceStub
+from tulle.billing.v1.invoices_pb2_grpc import InvoicesServiceStub
 
 from mesh.app import App
 from mesh.call import Peer
@@ -18,12 +19,12 @@ from mesh.model import OrganisationId, SessionId, Unauthenticated, User, UserId
 from mesh.transports.inprocess import InProcess
 from services import topology
 from services.billing.main import Settings, build
-from tests.servers import PASSWORD, Postgres
+from tests.servers import PASSWORD, PaymentProvider, Postgres
 
 Stub = Any
 """A stub whose methods are awaited."""
 Calling = Callable[..., Stub]
-STUBS = {"Billing": BillingServiceStub, "Accounting": AccountingServiceStub}
+STUBS = {"Billing": BillingServiceStub, "Invoices": InvoicesServiceStub, "Accounting": AccountingServiceStub}
 
 
 class Tokens:
@@ -55,17 +56,29 @@ class Process:
 
 
 @pytest.fixture
-async def settings(postgres: Postgres, tmp_path: Path) -> Settings:
+async def settings(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Settings]:
     for secret in ("postgres", "nats", "sidecar", *topology.WORKLOAD["billing"].keys):
         (tmp_path / secret).write_text(PASSWORD)
-    return Settings(
-        run_dir=tmp_path,
-        state_dir=tmp_path,
-        secrets_dir=tmp_path,
-        postgres_port=postgres.port,
-        postgres_database=await postgres.new_database(),
-        nats_url="nats://127.0.0.1:1",
-    )
+    (tmp_path / "stripe-key").write_text(PaymentProvider.KEY)
+    provider = PaymentProvider(_folder(tmp_path / "provider"))
+    await provider.start()
+    try:
+        yield Settings(
+            stripe_url=provider.url,
+            run_dir=tmp_path,
+            state_dir=tmp_path,
+            secrets_dir=tmp_path,
+            postgres_port=postgres.port,
+            postgres_database=await postgres.new_database(),
+            nats_url="nats://127.0.0.1:1",
+        )
+    finally:
+        provider.kill()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 @pytest.fixture

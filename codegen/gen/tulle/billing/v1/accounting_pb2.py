@@ -22,25 +22,60 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from tulle.billing.v1 import invoices_pb2 as tulle_dot_billing_dot_v1_dot_invoices__pb2
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tulle/billing/v1/accounting.proto\x12\x10tulle.billing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ctulle/policy/v1/policy.proto\"b\n\x07\x42\x61lance\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12\x1a\n\x08\x63urrency\x18\x02 \x01(\tR\x08\x63urrency\x12!\n\x0c\x61mount_minor\x18\x03 \x01(\x03R\x0b\x61mountMinor\"\x15\n\x13ListBalancesRequest\"M\n\x14ListBalancesResponse\x12\x35\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x19.tulle.billing.v1.BalanceR\x08\x62\x61lances2\xb3\x01\n\x11\x41\x63\x63ountingService\x12\x9d\x01\n\x0cListBalances\x12%.tulle.billing.v1.ListBalancesRequest\x1a&.tulle.billing.v1.ListBalancesResponse\">\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/ledger/balancesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tulle/billing/v1/accounting.proto\x12\x10tulle.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ftulle/billing/v1/invoices.proto\x1a\x1ctulle/policy/v1/policy.proto\"b\n\x07\x42\x61lance\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12\x1a\n\x08\x63urrency\x18\x02 \x01(\tR\x08\x63urrency\x12!\n\x0c\x61mount_minor\x18\x03 \x01(\x03R\x0b\x61mountMinor\"\x15\n\x13ListBalancesRequest\"M\n\x14ListBalancesResponse\x12\x35\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x19.tulle.billing.v1.BalanceR\x08\x62\x61lances\"\x81\x01\n\x06Refund\x12\x1b\n\trefund_id\x18\x01 \x01(\tR\x08refundId\x12\x1b\n\tcharge_id\x18\x02 \x01(\tR\x08\x63hargeId\x12!\n\x0c\x61mount_minor\x18\x03 \x01(\x03R\x0b\x61mountMinor\x12\x1a\n\x08\x63urrency\x18\x04 \x01(\tR\x08\x63urrency\"\x83\x02\n\x14RefundInvoiceRequest\x12O\n\ninvoice_id\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^invoice_[0-7][0-9a-hjkmnp-tv-z]{25}$R\tinvoiceId\x12\x31\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00R\x0b\x61mountMinor\x12;\n\x06reason\x18\x03 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x10\x01\x18\xc8\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$R\x06reason\x12*\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"\x87\x02\n\x14\x43reditInvoiceRequest\x12O\n\ninvoice_id\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^invoice_[0-7][0-9a-hjkmnp-tv-z]{25}$R\tinvoiceId\x12\x35\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x12\xe2\x41\x01\x02\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x01R\x0b\x61mountMinor\x12;\n\x06reason\x18\x03 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x10\x01\x18\xc8\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$R\x06reason\x12*\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"e\n\x12VoidInvoiceRequest\x12O\n\ninvoice_id\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^invoice_[0-7][0-9a-hjkmnp-tv-z]{25}$R\tinvoiceId2\x96\x08\n\x11\x41\x63\x63ountingService\x12\x9d\x01\n\x0cListBalances\x12%.tulle.billing.v1.ListBalancesRequest\x1a&.tulle.billing.v1.ListBalancesResponse\">\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/ledger/balances\x12\xf3\x01\n\rRefundInvoice\x12&.tulle.billing.v1.RefundInvoiceRequest\x1a\x18.tulle.billing.v1.Refund\"\x9f\x01\xaa\xbb\x18p\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x11INVOICE_NOT_FOUND:\x11INVOICE_NOT_FINAL:\x10REFUND_TOO_LARGEB\x1atulle.billing.v1.RefundDue\x82\xd3\xe4\x93\x02%\" /v1/invoices/{invoice_id}:refund:\x01*\x12\xc6\x02\n\rCreditInvoice\x12&.tulle.billing.v1.CreditInvoiceRequest\x1a\x1c.tulle.billing.v1.CreditNote\"\xee\x01\xaa\xbb\x18\xbe\x01\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x11INVOICE_NOT_FOUND:\x11INVOICE_NOT_FINAL:\x10\x43REDIT_TOO_LARGEB\x1ctulle.billing.v1.InvoicePaidB$tulle.billing.v1.SubscriptionStartedB$tulle.billing.v1.SubscriptionChanged\x82\xd3\xe4\x93\x02%\" /v1/invoices/{invoice_id}:credit:\x01*\x12\xa1\x02\n\x0bVoidInvoice\x12$.tulle.billing.v1.VoidInvoiceRequest\x1a\x19.tulle.billing.v1.Invoice\"\xd0\x01\xaa\xbb\x18\xa2\x01\x08\x03\x12\x01\x01\x18\x01\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x11INVOICE_NOT_FOUND:\x10INVOICE_NOT_OPEN:\x11PAYMENT_UNDER_WAYB$tulle.billing.v1.SubscriptionChangedB&tulle.billing.v1.SubscriptionCancelled\x82\xd3\xe4\x93\x02#\"\x1e/v1/invoices/{invoice_id}:void:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tulle.billing.v1.accounting_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['invoice_id']._loaded_options = None
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['invoice_id']._serialized_options = b'\342A\001\002\272H)r\'2%^invoice_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['amount_minor']._loaded_options = None
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['amount_minor']._serialized_options = b'\272H\013\"\t\030\200\240\224\245\215\035(\000'
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002\272H\034r\032\020\001\030\310\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REFUNDINVOICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['invoice_id']._loaded_options = None
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['invoice_id']._serialized_options = b'\342A\001\002\272H)r\'2%^invoice_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['amount_minor']._loaded_options = None
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['amount_minor']._serialized_options = b'\342A\001\002\272H\013\"\t\030\200\240\224\245\215\035(\001'
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002\272H\034r\032\020\001\030\310\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREDITINVOICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_VOIDINVOICEREQUEST'].fields_by_name['invoice_id']._loaded_options = None
+  _globals['_VOIDINVOICEREQUEST'].fields_by_name['invoice_id']._serialized_options = b'\342A\001\002\272H)r\'2%^invoice_[0-7][0-9a-hjkmnp-tv-z]{25}$'
   _globals['_ACCOUNTINGSERVICE'].methods_by_name['ListBalances']._loaded_options = None
   _globals['_ACCOUNTINGSERVICE'].methods_by_name['ListBalances']._serialized_options = b'\220\002\001\252\273\030\034\010\003\022\001\001\030\001\"\007gateway*\006\010<\022\002\010<2\002\010\003\202\323\344\223\002\025\022\023/v1/ledger/balances'
-  _globals['_BALANCE']._serialized_start=115
-  _globals['_BALANCE']._serialized_end=213
-  _globals['_LISTBALANCESREQUEST']._serialized_start=215
-  _globals['_LISTBALANCESREQUEST']._serialized_end=236
-  _globals['_LISTBALANCESRESPONSE']._serialized_start=238
-  _globals['_LISTBALANCESRESPONSE']._serialized_end=315
-  _globals['_ACCOUNTINGSERVICE']._serialized_start=318
-  _globals['_ACCOUNTINGSERVICE']._serialized_end=497
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['RefundInvoice']._loaded_options = None
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['RefundInvoice']._serialized_options = b'\252\273\030p\010\003\022\001\001\030\001\"\007gateway*\006\010<\022\002\010<2\002\010\003:\021INVOICE_NOT_FOUND:\021INVOICE_NOT_FINAL:\020REFUND_TOO_LARGEB\032tulle.billing.v1.RefundDue\202\323\344\223\002%\" /v1/invoices/{invoice_id}:refund:\001*'
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['CreditInvoice']._loaded_options = None
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['CreditInvoice']._serialized_options = b'\252\273\030\276\001\010\003\022\001\001\030\001\"\007gateway*\006\010<\022\002\010<2\002\010\003:\021INVOICE_NOT_FOUND:\021INVOICE_NOT_FINAL:\020CREDIT_TOO_LARGEB\034tulle.billing.v1.InvoicePaidB$tulle.billing.v1.SubscriptionStartedB$tulle.billing.v1.SubscriptionChanged\202\323\344\223\002%\" /v1/invoices/{invoice_id}:credit:\001*'
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['VoidInvoice']._loaded_options = None
+  _globals['_ACCOUNTINGSERVICE'].methods_by_name['VoidInvoice']._serialized_options = b'\252\273\030\242\001\010\003\022\001\001\030\001\"\007gateway*\006\010<\022\002\010<2\002\010\003:\021INVOICE_NOT_FOUND:\020INVOICE_NOT_OPEN:\021PAYMENT_UNDER_WAYB$tulle.billing.v1.SubscriptionChangedB&tulle.billing.v1.SubscriptionCancelled\202\323\344\223\002#\"\036/v1/invoices/{invoice_id}:void:\001*'
+  _globals['_BALANCE']._serialized_start=210
+  _globals['_BALANCE']._serialized_end=308
+  _globals['_LISTBALANCESREQUEST']._serialized_start=310
+  _globals['_LISTBALANCESREQUEST']._serialized_end=331
+  _globals['_LISTBALANCESRESPONSE']._serialized_start=333
+  _globals['_LISTBALANCESRESPONSE']._serialized_end=410
+  _globals['_REFUND']._serialized_start=413
+  _globals['_REFUND']._serialized_end=542
+  _globals['_REFUNDINVOICEREQUEST']._serialized_start=545
+  _globals['_REFUNDINVOICEREQUEST']._serialized_end=804
+  _globals['_CREDITINVOICEREQUEST']._serialized_start=807
+  _globals['_CREDITINVOICEREQUEST']._serialized_end=1070
+  _globals['_VOIDINVOICEREQUEST']._serialized_start=1072
+  _globals['_VOIDINVOICEREQUEST']._serialized_end=1173
+  _globals['_ACCOUNTINGSERVICE']._serialized_start=1176
+  _globals['_ACCOUNTINGSERVICE']._serialized_end=2222
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from tulle.billing.v1 import accounting_pb2 as tulle_dot_billing_dot_v1_dot_accounting__pb2
+from tulle.billing.v1 import invoices_pb2 as tulle_dot_billing_dot_v1_dot_invoices__pb2
 
 GRPC_GENERATED_VERSION = '1.75.1'
 GRPC_VERSION = grpc.__version__
@@ -40,6 +41,21 @@ class AccountingServiceStub(object):
                 request_serializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.ListBalancesRequest.SerializeToString,
                 response_deserializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.ListBalancesResponse.FromString,
                 _registered_method=True)
+        self.RefundInvoice = channel.unary_unary(
+                '/tulle.billing.v1.AccountingService/RefundInvoice',
+                request_serializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.RefundInvoiceRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.Refund.FromString,
+                _registered_method=True)
+        self.CreditInvoice = channel.unary_unary(
+                '/tulle.billing.v1.AccountingService/CreditInvoice',
+                request_serializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.CreditInvoiceRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.CreditNote.FromString,
+                _registered_method=True)
+        self.VoidInvoice = channel.unary_unary(
+                '/tulle.billing.v1.AccountingService/VoidInvoice',
+                request_serializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.VoidInvoiceRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.Invoice.FromString,
+                _registered_method=True)
 
 
 class AccountingServiceServicer(object):
@@ -54,6 +70,31 @@ class AccountingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefundInvoice(self, request, context):
+        """Gives back part of what was paid for an invoice, with a credit note for as
+        much. The provider is asked after this call; what it cannot give back becomes
+        credit for the next invoice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreditInvoice(self, request, context):
+        """Takes back part of an invoice: off what is due, and the rest as credit for the
+        next one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidInvoice(self, request, context):
+        """Takes back an open invoice of which nothing was paid. A subscription that
+        waits for it to begin never begins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +102,21 @@ def add_AccountingServiceServicer_to_server(servicer, server):
                     servicer.ListBalances,
                     request_deserializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.ListBalancesRequest.FromString,
                     response_serializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.ListBalancesResponse.SerializeToString,
+            ),
+            'RefundInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundInvoice,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.RefundInvoiceRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.Refund.SerializeToString,
+            ),
+            'CreditInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreditInvoice,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.CreditInvoiceRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.CreditNote.SerializeToString,
+            ),
+            'VoidInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidInvoice,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_accounting__pb2.VoidInvoiceRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.Invoice.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +147,87 @@ class AccountingService(object):
             '/tulle.billing.v1.AccountingService/ListBalances',
             tulle_dot_billing_dot_v1_dot_accounting__pb2.ListBalancesRequest.SerializeToString,
             tulle_dot_billing_dot_v1_dot_accounting__pb2.ListBalancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.AccountingService/RefundInvoice',
+            tulle_dot_billing_dot_v1_dot_accounting__pb2.RefundInvoiceRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_accounting__pb2.Refund.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreditInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.AccountingService/CreditInvoice',
+            tulle_dot_billing_dot_v1_dot_accounting__pb2.CreditInvoiceRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_invoices__pb2.CreditNote.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.AccountingService/VoidInvoice',
+            tulle_dot_billing_dot_v1_dot_accounting__pb2.VoidInvoiceRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_invoices__pb2.Invoice.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from tulle.billing.v1 import accounting_pb2 as _accounting_pb2
+from tulle.billing.v1 import invoices_pb2 as _invoices_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -37,6 +38,19 @@ class AccountingServiceStub:
     """Returns what each account holds, over all organisations. In each currency
     the balances sum to zero.
     """
+    RefundInvoice: _grpc.UnaryUnaryMultiCallable[_accounting_pb2.RefundInvoiceRequest, _accounting_pb2.Refund]
+    """Gives back part of what was paid for an invoice, with a credit note for as
+    much. The provider is asked after this call; what it cannot give back becomes
+    credit for the next invoice.
+    """
+    CreditInvoice: _grpc.UnaryUnaryMultiCallable[_accounting_pb2.CreditInvoiceRequest, _invoices_pb2.CreditNote]
+    """Takes back part of an invoice: off what is due, and the rest as credit for the
+    next one.
+    """
+    VoidInvoice: _grpc.UnaryUnaryMultiCallable[_accounting_pb2.VoidInvoiceRequest, _invoices_pb2.Invoice]
+    """Takes back an open invoice of which nothing was paid. A subscription that
+    waits for it to begin never begins.
+    """
 
 @_typing.type_check_only
 class AccountingServiceAsyncStub(AccountingServiceStub):
@@ -46,6 +60,19 @@ class AccountingServiceAsyncStub(AccountingServiceStub):
     ListBalances: _aio.UnaryUnaryMultiCallable[_accounting_pb2.ListBalancesRequest, _accounting_pb2.ListBalancesResponse]  # type: ignore[assignment]
     """Returns what each account holds, over all organisations. In each currency
     the balances sum to zero.
+    """
+    RefundInvoice: _aio.UnaryUnaryMultiCallable[_accounting_pb2.RefundInvoiceRequest, _accounting_pb2.Refund]  # type: ignore[assignment]
+    """Gives back part of what was paid for an invoice, with a credit note for as
+    much. The provider is asked after this call; what it cannot give back becomes
+    credit for the next invoice.
+    """
+    CreditInvoice: _aio.UnaryUnaryMultiCallable[_accounting_pb2.CreditInvoiceRequest, _invoices_pb2.CreditNote]  # type: ignore[assignment]
+    """Takes back part of an invoice: off what is due, and the rest as credit for the
+    next one.
+    """
+    VoidInvoice: _aio.UnaryUnaryMultiCallable[_accounting_pb2.VoidInvoiceRequest, _invoices_pb2.Invoice]  # type: ignore[assignment]
+    """Takes back an open invoice of which nothing was paid. A subscription that
+    waits for it to begin never begins.
     """
 
 class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -59,6 +86,37 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_accounting_pb2.ListBalancesResponse, _abc.Awaitable[_accounting_pb2.ListBalancesResponse]]:
         """Returns what each account holds, over all organisations. In each currency
         the balances sum to zero.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundInvoice(
+        self,
+        request: _accounting_pb2.RefundInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounting_pb2.Refund, _abc.Awaitable[_accounting_pb2.Refund]]:
+        """Gives back part of what was paid for an invoice, with a credit note for as
+        much. The provider is asked after this call; what it cannot give back becomes
+        credit for the next invoice.
+        """
+
+    @_abc_1.abstractmethod
+    def CreditInvoice(
+        self,
+        request: _accounting_pb2.CreditInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoices_pb2.CreditNote, _abc.Awaitable[_invoices_pb2.CreditNote]]:
+        """Takes back part of an invoice: off what is due, and the rest as credit for the
+        next one.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidInvoice(
+        self,
+        request: _accounting_pb2.VoidInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoices_pb2.Invoice, _abc.Awaitable[_invoices_pb2.Invoice]]:
+        """Takes back an open invoice of which nothing was paid. A subscription that
+        waits for it to begin never begins.
         """
 
 def add_AccountingServiceServicer_to_server(servicer: AccountingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

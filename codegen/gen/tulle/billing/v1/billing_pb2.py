@@ -22,27 +22,96 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etulle/billing/v1/billing.proto\x12\x10tulle.billing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ctulle/policy/v1/policy.proto\"\xc8\x02\n\x04Plan\x12\x17\n\x07plan_id\x18\x01 \x01(\tR\x06planId\x12\x18\n\x07product\x18\x02 \x01(\tR\x07product\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12\x36\n\x08interval\x18\x04 \x01(\x0e\x32\x1a.tulle.billing.v1.IntervalR\x08interval\x12\x1a\n\x08\x63urrency\x18\x05 \x01(\tR\x08\x63urrency\x12\x12\n\x04unit\x18\x06 \x01(\tR\x04unit\x12*\n\x11unit_amount_minor\x18\x07 \x01(\x03R\x0funitAmountMinor\x12\x1d\n\nunit_count\x18\x08 \x01(\x03R\tunitCount\x12\x18\n\x07metered\x18\t \x01(\x08R\x07metered\x12\x1d\n\ntrial_days\x18\n \x01(\x05R\ttrialDays\"\x12\n\x10ListPlansRequest\"A\n\x11ListPlansResponse\x12,\n\x05plans\x18\x01 \x03(\x0b\x32\x16.tulle.billing.v1.PlanR\x05plans*K\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x12\n\x0eINTERVAL_MONTH\x10\x01\x12\x11\n\rINTERVAL_YEAR\x10\x02\x32\x99\x01\n\x0e\x42illingService\x12\x86\x01\n\tListPlans\x12\".tulle.billing.v1.ListPlansRequest\x1a#.tulle.billing.v1.ListPlansResponse\"0\x90\x02\x01\xaa\xbb\x18\x18\x08\x01\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plansb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etulle/billing/v1/billing.proto\x12\x10tulle.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"\xc8\x02\n\x04Plan\x12\x17\n\x07plan_id\x18\x01 \x01(\tR\x06planId\x12\x18\n\x07product\x18\x02 \x01(\tR\x07product\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12\x36\n\x08interval\x18\x04 \x01(\x0e\x32\x1a.tulle.billing.v1.IntervalR\x08interval\x12\x1a\n\x08\x63urrency\x18\x05 \x01(\tR\x08\x63urrency\x12\x12\n\x04unit\x18\x06 \x01(\tR\x04unit\x12*\n\x11unit_amount_minor\x18\x07 \x01(\x03R\x0funitAmountMinor\x12\x1d\n\nunit_count\x18\x08 \x01(\x03R\tunitCount\x12\x18\n\x07metered\x18\t \x01(\x08R\x07metered\x12\x1d\n\ntrial_days\x18\n \x01(\x05R\ttrialDays\"\x12\n\x10ListPlansRequest\"A\n\x11ListPlansResponse\x12,\n\x05plans\x18\x01 \x03(\x0b\x32\x16.tulle.billing.v1.PlanR\x05plans\"\x9a\x04\n\x0cSubscription\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x17\n\x07plan_id\x18\x02 \x01(\tR\x06planId\x12\x18\n\x07product\x18\x03 \x01(\tR\x07product\x12\x1a\n\x08quantity\x18\x04 \x01(\x05R\x08quantity\x12\x39\n\x05state\x18\x05 \x01(\x0e\x32#.tulle.billing.v1.SubscriptionStateR\x05state\x12\x46\n\x11period_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0fperiodStartTime\x12\x42\n\x0fperiod_end_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rperiodEndTime\x12/\n\x14\x63\x61ncel_at_period_end\x18\x08 \x01(\x08R\x11\x63\x61ncelAtPeriodEnd\x12&\n\x0fopen_invoice_id\x18\t \x01(\tR\ropenInvoiceId\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"\xf2\x01\n\x18StartSubscriptionRequest\x12:\n\x07plan_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,39}$R\x06planId\x12&\n\x08quantity\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00R\x08quantity\x12\x30\n\x08\x63urrency\x18\x03 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xd8\x01\x01R\x08\x63urrency\x12\x14\n\x05trial\x18\x04 \x01(\x08R\x05trial\x12*\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"x\n\x16GetSubscriptionRequest\x12^\n\x0fsubscription_id\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xbaH.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x0esubscriptionId\"i\n\x18ListSubscriptionsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x89\x01\n\x19ListSubscriptionsResponse\x12\x44\n\rsubscriptions\x18\x01 \x03(\x0b\x32\x1e.tulle.billing.v1.SubscriptionR\rsubscriptions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xde\x01\n\x19\x43hangeSubscriptionRequest\x12^\n\x0fsubscription_id\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xbaH.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x0esubscriptionId\x12\x39\n\x07plan_id\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,39}$\xd8\x01\x01R\x06planId\x12&\n\x08quantity\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00R\x08quantity\"\x94\x01\n\x19\x43\x61ncelSubscriptionRequest\x12^\n\x0fsubscription_id\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xbaH.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x0esubscriptionId\x12\x17\n\x07\x61t_once\x18\x02 \x01(\x08R\x06\x61tOnce\"{\n\x19ResumeSubscriptionRequest\x12^\n\x0fsubscription_id\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xbaH.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x0esubscriptionId\"\xe3\x01\n\x12RecordUsageRequest\x12^\n\x0fsubscription_id\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xbaH.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x0esubscriptionId\x12>\n\x08usage_id\x18\x02 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:-]{1,100}$R\x07usageId\x12-\n\x08quantity\x18\x03 \x01(\x03\x42\x11\xe2\x41\x01\x02\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x01R\x08quantity\"\xa4\x01\n\x05Usage\x12\x19\n\x08usage_id\x18\x01 \x01(\tR\x07usageId\x12\'\n\x0fsubscription_id\x18\x02 \x01(\tR\x0esubscriptionId\x12\x1a\n\x08quantity\x18\x03 \x01(\x03R\x08quantity\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime*K\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x12\n\x0eINTERVAL_MONTH\x10\x01\x12\x11\n\rINTERVAL_YEAR\x10\x02*\xd9\x01\n\x11SubscriptionState\x12\"\n\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dSUBSCRIPTION_STATE_INCOMPLETE\x10\x01\x12\x1f\n\x1bSUBSCRIPTION_STATE_TRIALING\x10\x02\x12\x1d\n\x19SUBSCRIPTION_STATE_ACTIVE\x10\x03\x12\x1f\n\x1bSUBSCRIPTION_STATE_PAST_DUE\x10\x04\x12\x1c\n\x18SUBSCRIPTION_STATE_ENDED\x10\x05\x32\xa8\x13\n\x0e\x42illingService\x12\x86\x01\n\tListPlans\x12\".tulle.billing.v1.ListPlansRequest\x1a#.tulle.billing.v1.ListPlansResponse\"0\x90\x02\x01\xaa\xbb\x18\x18\x08\x01\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12\xcf\x03\n\x11StartSubscription\x12*.tulle.billing.v1.StartSubscriptionRequest\x1a\x1e.tulle.billing.v1.Subscription\"\xed\x02\xaa\xbb\x18\xcc\x02\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x0cUNKNOWN_PLAN:\x11\x43URRENCY_MISMATCH:\x14QUANTITY_NOT_ALLOWED:\x12\x41LREADY_SUBSCRIBED:\x11TRIAL_NOT_OFFERED:\x16PAYMENT_METHOD_MISSINGB$tulle.billing.v1.SubscriptionStartedB tulle.billing.v1.SubscriptionDueB\x1ctulle.billing.v1.InvoicePaidB\x1etulle.billing.v1.PaymentFailedB\x1atulle.billing.v1.ChargeDueB\x1btulle.billing.v1.InvoiceDue\x82\xd3\xe4\x93\x02\x16\"\x11/v1/subscriptions:\x01*\x12\xbf\x01\n\x0fGetSubscription\x12(.tulle.billing.v1.GetSubscriptionRequest\x1a\x1e.tulle.billing.v1.Subscription\"b\x90\x02\x01\xaa\xbb\x18\x30\x08\x03\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x02:\x16SUBSCRIPTION_NOT_FOUND\x82\xd3\xe4\x93\x02%\x12#/v1/subscriptions/{subscription_id}\x12\xb5\x01\n\x11ListSubscriptions\x12*.tulle.billing.v1.ListSubscriptionsRequest\x1a+.tulle.billing.v1.ListSubscriptionsResponse\"G\x90\x02\x01\xaa\xbb\x18\'\x08\x03\"\x07gateway*\x06\x08x\x12\x02\x08<2\x02\x08\x02:\x0e\x42\x41\x44_PAGE_TOKEN\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\x9d\x04\n\x12\x43hangeSubscription\x12+.tulle.billing.v1.ChangeSubscriptionRequest\x1a\x1e.tulle.billing.v1.Subscription\"\xb9\x03\xaa\xbb\x18\xff\x02\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x16SUBSCRIPTION_NOT_FOUND:\x12SUBSCRIPTION_ENDED:\x13SUBSCRIPTION_UNPAID:\x0cUNKNOWN_PLAN:\x17PLAN_OF_ANOTHER_PRODUCT:\x11\x43URRENCY_MISMATCH:\x14QUANTITY_NOT_ALLOWED:\x16PAYMENT_METHOD_MISSINGB$tulle.billing.v1.SubscriptionChangedB tulle.billing.v1.SubscriptionDueB\x1ctulle.billing.v1.InvoicePaidB\x1etulle.billing.v1.PaymentFailedB\x1atulle.billing.v1.ChargeDueB\x1btulle.billing.v1.InvoiceDue\x82\xd3\xe4\x93\x02/\"*/v1/subscriptions/{subscription_id}:change:\x01*\x12\xa5\x03\n\x12\x43\x61ncelSubscription\x12+.tulle.billing.v1.CancelSubscriptionRequest\x1a\x1e.tulle.billing.v1.Subscription\"\xc1\x02\xaa\xbb\x18\x87\x02\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x16SUBSCRIPTION_NOT_FOUND:\x11\x41LREADY_CANCELLEDB$tulle.billing.v1.SubscriptionChangedB&tulle.billing.v1.SubscriptionCancelledB\x1ctulle.billing.v1.InvoicePaidB\x1etulle.billing.v1.PaymentFailedB\x1atulle.billing.v1.ChargeDueB\x1btulle.billing.v1.InvoiceDue\x82\xd3\xe4\x93\x02/\"*/v1/subscriptions/{subscription_id}:cancel:\x01*\x12\x86\x02\n\x12ResumeSubscription\x12+.tulle.billing.v1.ResumeSubscriptionRequest\x1a\x1e.tulle.billing.v1.Subscription\"\xa2\x01\xaa\xbb\x18i\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x03:\x16SUBSCRIPTION_NOT_FOUND:\x12SUBSCRIPTION_ENDEDB$tulle.billing.v1.SubscriptionChanged\x82\xd3\xe4\x93\x02/\"*/v1/subscriptions/{subscription_id}:resume:\x01*\x12\xef\x01\n\x0bRecordUsage\x12$.tulle.billing.v1.RecordUsageRequest\x1a\x17.tulle.billing.v1.Usage\"\xa0\x01\xaa\xbb\x18\x62\x08\x03\"\x07gateway*\x07\x08\xd8\x04\x12\x02\x08<2\x02\x08\x03:\x16SUBSCRIPTION_NOT_FOUND:\x12SUBSCRIPTION_ENDED:\x0bNOT_METERED:\x0fUSAGE_ID_REUSED\x82\xd3\xe4\x93\x02\x34\"//v1/subscriptions/{subscription_id}:recordUsage:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tulle.billing.v1.billing_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['plan_id']._loaded_options = None
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['plan_id']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[a-z][a-z0-9-]{0,39}$'
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['quantity']._loaded_options = None
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['quantity']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['currency']._serialized_options = b'\272H\021r\0142\n^[A-Z]{3}$\330\001\001'
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_STARTSUBSCRIPTIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_GETSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._loaded_options = None
+  _globals['_GETSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._serialized_options = b'\342A\001\002\272H.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_CHANGESUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._loaded_options = None
+  _globals['_CHANGESUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._serialized_options = b'\342A\001\002\272H.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_CHANGESUBSCRIPTIONREQUEST'].fields_by_name['plan_id']._loaded_options = None
+  _globals['_CHANGESUBSCRIPTIONREQUEST'].fields_by_name['plan_id']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,39}$\330\001\001'
+  _globals['_CHANGESUBSCRIPTIONREQUEST'].fields_by_name['quantity']._loaded_options = None
+  _globals['_CHANGESUBSCRIPTIONREQUEST'].fields_by_name['quantity']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_CANCELSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._loaded_options = None
+  _globals['_CANCELSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._serialized_options = b'\342A\001\002\272H.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_RESUMESUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._loaded_options = None
+  _globals['_RESUMESUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._serialized_options = b'\342A\001\002\272H.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_RECORDUSAGEREQUEST'].fields_by_name['subscription_id']._loaded_options = None
+  _globals['_RECORDUSAGEREQUEST'].fields_by_name['subscription_id']._serialized_options = b'\342A\001\002\272H.r,2*^subscription_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_RECORDUSAGEREQUEST'].fields_by_name['usage_id']._loaded_options = None
+  _globals['_RECORDUSAGEREQUEST'].fields_by_name['usage_id']._serialized_options = b'\342A\001\002\272H\034r\0322\030^[A-Za-z0-9._:-]{1,100}$'
+  _globals['_RECORDUSAGEREQUEST'].fields_by_name['quantity']._loaded_options = None
+  _globals['_RECORDUSAGEREQUEST'].fields_by_name['quantity']._serialized_options = b'\342A\001\002\272H\n\"\010\030\200\224\353\334\003(\001'
   _globals['_BILLINGSERVICE'].methods_by_name['ListPlans']._loaded_options = None
   _globals['_BILLINGSERVICE'].methods_by_name['ListPlans']._serialized_options = b'\220\002\001\252\273\030\030\010\001\"\007gateway*\007\010\330\004\022\002\010<2\002\010\002\202\323\344\223\002\013\022\t/v1/plans'
-  _globals['_INTERVAL']._serialized_start=530
-  _globals['_INTERVAL']._serialized_end=605
-  _globals['_PLAN']._serialized_start=113
-  _globals['_PLAN']._serialized_end=441
-  _globals['_LISTPLANSREQUEST']._serialized_start=443
-  _globals['_LISTPLANSREQUEST']._serialized_end=461
-  _globals['_LISTPLANSRESPONSE']._serialized_start=463
-  _globals['_LISTPLANSRESPONSE']._serialized_end=528
-  _globals['_BILLINGSERVICE']._serialized_start=608
-  _globals['_BILLINGSERVICE']._serialized_end=761
+  _globals['_BILLINGSERVICE'].methods_by_name['StartSubscription']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['StartSubscription']._serialized_options = b'\252\273\030\314\002\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\014UNKNOWN_PLAN:\021CURRENCY_MISMATCH:\024QUANTITY_NOT_ALLOWED:\022ALREADY_SUBSCRIBED:\021TRIAL_NOT_OFFERED:\026PAYMENT_METHOD_MISSINGB$tulle.billing.v1.SubscriptionStartedB tulle.billing.v1.SubscriptionDueB\034tulle.billing.v1.InvoicePaidB\036tulle.billing.v1.PaymentFailedB\032tulle.billing.v1.ChargeDueB\033tulle.billing.v1.InvoiceDue\202\323\344\223\002\026\"\021/v1/subscriptions:\001*'
+  _globals['_BILLINGSERVICE'].methods_by_name['GetSubscription']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['GetSubscription']._serialized_options = b'\220\002\001\252\273\0300\010\003\"\007gateway*\007\010\330\004\022\002\010<2\002\010\002:\026SUBSCRIPTION_NOT_FOUND\202\323\344\223\002%\022#/v1/subscriptions/{subscription_id}'
+  _globals['_BILLINGSERVICE'].methods_by_name['ListSubscriptions']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['ListSubscriptions']._serialized_options = b'\220\002\001\252\273\030\'\010\003\"\007gateway*\006\010x\022\002\010<2\002\010\002:\016BAD_PAGE_TOKEN\202\323\344\223\002\023\022\021/v1/subscriptions'
+  _globals['_BILLINGSERVICE'].methods_by_name['ChangeSubscription']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['ChangeSubscription']._serialized_options = b'\252\273\030\377\002\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\026SUBSCRIPTION_NOT_FOUND:\022SUBSCRIPTION_ENDED:\023SUBSCRIPTION_UNPAID:\014UNKNOWN_PLAN:\027PLAN_OF_ANOTHER_PRODUCT:\021CURRENCY_MISMATCH:\024QUANTITY_NOT_ALLOWED:\026PAYMENT_METHOD_MISSINGB$tulle.billing.v1.SubscriptionChangedB tulle.billing.v1.SubscriptionDueB\034tulle.billing.v1.InvoicePaidB\036tulle.billing.v1.PaymentFailedB\032tulle.billing.v1.ChargeDueB\033tulle.billing.v1.InvoiceDue\202\323\344\223\002/\"*/v1/subscriptions/{subscription_id}:change:\001*'
+  _globals['_BILLINGSERVICE'].methods_by_name['CancelSubscription']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['CancelSubscription']._serialized_options = b'\252\273\030\207\002\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\026SUBSCRIPTION_NOT_FOUND:\021ALREADY_CANCELLEDB$tulle.billing.v1.SubscriptionChangedB&tulle.billing.v1.SubscriptionCancelledB\034tulle.billing.v1.InvoicePaidB\036tulle.billing.v1.PaymentFailedB\032tulle.billing.v1.ChargeDueB\033tulle.billing.v1.InvoiceDue\202\323\344\223\002/\"*/v1/subscriptions/{subscription_id}:cancel:\001*'
+  _globals['_BILLINGSERVICE'].methods_by_name['ResumeSubscription']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['ResumeSubscription']._serialized_options = b'\252\273\030i\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\003:\026SUBSCRIPTION_NOT_FOUND:\022SUBSCRIPTION_ENDEDB$tulle.billing.v1.SubscriptionChanged\202\323\344\223\002/\"*/v1/subscriptions/{subscription_id}:resume:\001*'
+  _globals['_BILLINGSERVICE'].methods_by_name['RecordUsage']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['RecordUsage']._serialized_options = b'\252\273\030b\010\003\"\007gateway*\007\010\330\004\022\002\010<2\002\010\003:\026SUBSCRIPTION_NOT_FOUND:\022SUBSCRIPTION_ENDED:\013NOT_METERED:\017USAGE_ID_REUSED\202\323\344\223\0024\"//v1/subscriptions/{subscription_id}:recordUsage:\001*'
+  _globals['_INTERVAL']._serialized_start=2678
+  _globals['_INTERVAL']._serialized_end=2753
+  _globals['_SUBSCRIPTIONSTATE']._serialized_start=2756
+  _globals['_SUBSCRIPTIONSTATE']._serialized_end=2973
+  _globals['_PLAN']._serialized_start=208
+  _globals['_PLAN']._serialized_end=536
+  _globals['_LISTPLANSREQUEST']._serialized_start=538
+  _globals['_LISTPLANSREQUEST']._serialized_end=556
+  _globals['_LISTPLANSRESPONSE']._serialized_start=558
+  _globals['_LISTPLANSRESPONSE']._serialized_end=623
+  _globals['_SUBSCRIPTION']._serialized_start=626
+  _globals['_SUBSCRIPTION']._serialized_end=1164
+  _globals['_STARTSUBSCRIPTIONREQUEST']._serialized_start=1167
+  _globals['_STARTSUBSCRIPTIONREQUEST']._serialized_end=1409
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=1411
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=1531
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_start=1533
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_end=1638
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_start=1641
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_end=1778
+  _globals['_CHANGESUBSCRIPTIONREQUEST']._serialized_start=1781
+  _globals['_CHANGESUBSCRIPTIONREQUEST']._serialized_end=2003
+  _globals['_CANCELSUBSCRIPTIONREQUEST']._serialized_start=2006
+  _globals['_CANCELSUBSCRIPTIONREQUEST']._serialized_end=2154
+  _globals['_RESUMESUBSCRIPTIONREQUEST']._serialized_start=2156
+  _globals['_RESUMESUBSCRIPTIONREQUEST']._serialized_end=2279
+  _globals['_RECORDUSAGEREQUEST']._serialized_start=2282
+  _globals['_RECORDUSAGEREQUEST']._serialized_end=2509
+  _globals['_USAGE']._serialized_start=2512
+  _globals['_USAGE']._serialized_end=2676
+  _globals['_BILLINGSERVICE']._serialized_start=2976
+  _globals['_BILLINGSERVICE']._serialized_end=5448
 # @@protoc_insertion_point(module_scope)

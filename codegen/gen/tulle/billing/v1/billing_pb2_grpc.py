@@ -41,6 +41,41 @@ class BillingServiceStub(object):
                 request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListPlansRequest.SerializeToString,
                 response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListPlansResponse.FromString,
                 _registered_method=True)
+        self.StartSubscription = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/StartSubscription',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.StartSubscriptionRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.GetSubscription = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/GetSubscription',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.GetSubscriptionRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.ListSubscriptions = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/ListSubscriptions',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListSubscriptionsRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListSubscriptionsResponse.FromString,
+                _registered_method=True)
+        self.ChangeSubscription = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/ChangeSubscription',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ChangeSubscriptionRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.CancelSubscription = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/CancelSubscription',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.CancelSubscriptionRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.ResumeSubscription = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/ResumeSubscription',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ResumeSubscriptionRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.RecordUsage = channel.unary_unary(
+                '/tulle.billing.v1.BillingService/RecordUsage',
+                request_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.RecordUsageRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Usage.FromString,
+                _registered_method=True)
 
 
 class BillingServiceServicer(object):
@@ -55,6 +90,64 @@ class BillingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartSubscription(self, request, context):
+        """Subscribes your organisation to a plan. What is free, tried or metered can be
+        used at once; anything else when its first invoice, `open_invoice_id`, is
+        paid: PayInvoice tells how that goes. A first invoice that is not paid within
+        a day is void, and its subscription never begins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSubscription(self, request, context):
+        """Returns a subscription of your organisation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubscriptions(self, request, context):
+        """Lists the subscriptions of your organisation, oldest first (AIP-158 pages).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeSubscription(self, request, context):
+        """Changes plan or quantity from now on. What is left of the period is charged
+        anew and the unused rest of the old price taken off: at once if that is more
+        than nothing, else with the next invoice. From nothing to a price, or to
+        another interval, a new period begins. What is not given stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelSubscription(self, request, context):
+        """Ends a subscription with its period, until which it can be resumed; or at
+        once, when nothing is given back. One that was never paid ends at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSubscription(self, request, context):
+        """Lets a subscription that was to end with its period go on; any other live one
+        stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordUsage(self, request, context):
+        """Counts a use of something metered, once for each `usage_id`, however often it
+        is sent. The next invoice has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BillingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +155,41 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.ListPlans,
                     request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListPlansRequest.FromString,
                     response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListPlansResponse.SerializeToString,
+            ),
+            'StartSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartSubscription,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.StartSubscriptionRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.SerializeToString,
+            ),
+            'GetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscription,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.GetSubscriptionRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.SerializeToString,
+            ),
+            'ListSubscriptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubscriptions,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListSubscriptionsRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ListSubscriptionsResponse.SerializeToString,
+            ),
+            'ChangeSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeSubscription,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ChangeSubscriptionRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.SerializeToString,
+            ),
+            'CancelSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelSubscription,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.CancelSubscriptionRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.SerializeToString,
+            ),
+            'ResumeSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSubscription,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.ResumeSubscriptionRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.SerializeToString,
+            ),
+            'RecordUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordUsage,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_billing__pb2.RecordUsageRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_billing__pb2.Usage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +221,195 @@ class BillingService(object):
             '/tulle.billing.v1.BillingService/ListPlans',
             tulle_dot_billing_dot_v1_dot_billing__pb2.ListPlansRequest.SerializeToString,
             tulle_dot_billing_dot_v1_dot_billing__pb2.ListPlansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/StartSubscription',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.StartSubscriptionRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/GetSubscription',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.GetSubscriptionRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubscriptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/ListSubscriptions',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.ListSubscriptionsRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.ListSubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/ChangeSubscription',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.ChangeSubscriptionRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/CancelSubscription',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.CancelSubscriptionRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/ResumeSubscription',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.ResumeSubscriptionRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.BillingService/RecordUsage',
+            tulle_dot_billing_dot_v1_dot_billing__pb2.RecordUsageRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_billing__pb2.Usage.FromString,
             options,
             channel_credentials,
             insecure,

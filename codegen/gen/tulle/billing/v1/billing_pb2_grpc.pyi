@@ -37,6 +37,34 @@ class BillingServiceStub:
     def __new__(cls, channel: _aio.Channel) -> BillingServiceAsyncStub: ...
     ListPlans: _grpc.UnaryUnaryMultiCallable[_billing_pb2.ListPlansRequest, _billing_pb2.ListPlansResponse]
     """Lists the plans on offer; anybody may read them."""
+    StartSubscription: _grpc.UnaryUnaryMultiCallable[_billing_pb2.StartSubscriptionRequest, _billing_pb2.Subscription]
+    """Subscribes your organisation to a plan. What is free, tried or metered can be
+    used at once; anything else when its first invoice, `open_invoice_id`, is
+    paid: PayInvoice tells how that goes. A first invoice that is not paid within
+    a day is void, and its subscription never begins.
+    """
+    GetSubscription: _grpc.UnaryUnaryMultiCallable[_billing_pb2.GetSubscriptionRequest, _billing_pb2.Subscription]
+    """Returns a subscription of your organisation."""
+    ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_billing_pb2.ListSubscriptionsRequest, _billing_pb2.ListSubscriptionsResponse]
+    """Lists the subscriptions of your organisation, oldest first (AIP-158 pages)."""
+    ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_billing_pb2.ChangeSubscriptionRequest, _billing_pb2.Subscription]
+    """Changes plan or quantity from now on. What is left of the period is charged
+    anew and the unused rest of the old price taken off: at once if that is more
+    than nothing, else with the next invoice. From nothing to a price, or to
+    another interval, a new period begins. What is not given stays as it is.
+    """
+    CancelSubscription: _grpc.UnaryUnaryMultiCallable[_billing_pb2.CancelSubscriptionRequest, _billing_pb2.Subscription]
+    """Ends a subscription with its period, until which it can be resumed; or at
+    once, when nothing is given back. One that was never paid ends at once.
+    """
+    ResumeSubscription: _grpc.UnaryUnaryMultiCallable[_billing_pb2.ResumeSubscriptionRequest, _billing_pb2.Subscription]
+    """Lets a subscription that was to end with its period go on; any other live one
+    stays as it is.
+    """
+    RecordUsage: _grpc.UnaryUnaryMultiCallable[_billing_pb2.RecordUsageRequest, _billing_pb2.Usage]
+    """Counts a use of something metered, once for each `usage_id`, however often it
+    is sent. The next invoice has it.
+    """
 
 @_typing.type_check_only
 class BillingServiceAsyncStub(BillingServiceStub):
@@ -47,6 +75,34 @@ class BillingServiceAsyncStub(BillingServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPlans: _aio.UnaryUnaryMultiCallable[_billing_pb2.ListPlansRequest, _billing_pb2.ListPlansResponse]  # type: ignore[assignment]
     """Lists the plans on offer; anybody may read them."""
+    StartSubscription: _aio.UnaryUnaryMultiCallable[_billing_pb2.StartSubscriptionRequest, _billing_pb2.Subscription]  # type: ignore[assignment]
+    """Subscribes your organisation to a plan. What is free, tried or metered can be
+    used at once; anything else when its first invoice, `open_invoice_id`, is
+    paid: PayInvoice tells how that goes. A first invoice that is not paid within
+    a day is void, and its subscription never begins.
+    """
+    GetSubscription: _aio.UnaryUnaryMultiCallable[_billing_pb2.GetSubscriptionRequest, _billing_pb2.Subscription]  # type: ignore[assignment]
+    """Returns a subscription of your organisation."""
+    ListSubscriptions: _aio.UnaryUnaryMultiCallable[_billing_pb2.ListSubscriptionsRequest, _billing_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
+    """Lists the subscriptions of your organisation, oldest first (AIP-158 pages)."""
+    ChangeSubscription: _aio.UnaryUnaryMultiCallable[_billing_pb2.ChangeSubscriptionRequest, _billing_pb2.Subscription]  # type: ignore[assignment]
+    """Changes plan or quantity from now on. What is left of the period is charged
+    anew and the unused rest of the old price taken off: at once if that is more
+    than nothing, else with the next invoice. From nothing to a price, or to
+    another interval, a new period begins. What is not given stays as it is.
+    """
+    CancelSubscription: _aio.UnaryUnaryMultiCallable[_billing_pb2.CancelSubscriptionRequest, _billing_pb2.Subscription]  # type: ignore[assignment]
+    """Ends a subscription with its period, until which it can be resumed; or at
+    once, when nothing is given back. One that was never paid ends at once.
+    """
+    ResumeSubscription: _aio.UnaryUnaryMultiCallable[_billing_pb2.ResumeSubscriptionRequest, _billing_pb2.Subscription]  # type: ignore[assignment]
+    """Lets a subscription that was to end with its period go on; any other live one
+    stays as it is.
+    """
+    RecordUsage: _aio.UnaryUnaryMultiCallable[_billing_pb2.RecordUsageRequest, _billing_pb2.Usage]  # type: ignore[assignment]
+    """Counts a use of something metered, once for each `usage_id`, however often it
+    is sent. The next invoice has it.
+    """
 
 class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
     """What an organisation subscribes to. Amounts are integers in the minor unit of
@@ -60,5 +116,75 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_billing_pb2.ListPlansResponse, _abc.Awaitable[_billing_pb2.ListPlansResponse]]:
         """Lists the plans on offer; anybody may read them."""
+
+    @_abc_1.abstractmethod
+    def StartSubscription(
+        self,
+        request: _billing_pb2.StartSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.Subscription, _abc.Awaitable[_billing_pb2.Subscription]]:
+        """Subscribes your organisation to a plan. What is free, tried or metered can be
+        used at once; anything else when its first invoice, `open_invoice_id`, is
+        paid: PayInvoice tells how that goes. A first invoice that is not paid within
+        a day is void, and its subscription never begins.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSubscription(
+        self,
+        request: _billing_pb2.GetSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.Subscription, _abc.Awaitable[_billing_pb2.Subscription]]:
+        """Returns a subscription of your organisation."""
+
+    @_abc_1.abstractmethod
+    def ListSubscriptions(
+        self,
+        request: _billing_pb2.ListSubscriptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.ListSubscriptionsResponse, _abc.Awaitable[_billing_pb2.ListSubscriptionsResponse]]:
+        """Lists the subscriptions of your organisation, oldest first (AIP-158 pages)."""
+
+    @_abc_1.abstractmethod
+    def ChangeSubscription(
+        self,
+        request: _billing_pb2.ChangeSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.Subscription, _abc.Awaitable[_billing_pb2.Subscription]]:
+        """Changes plan or quantity from now on. What is left of the period is charged
+        anew and the unused rest of the old price taken off: at once if that is more
+        than nothing, else with the next invoice. From nothing to a price, or to
+        another interval, a new period begins. What is not given stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelSubscription(
+        self,
+        request: _billing_pb2.CancelSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.Subscription, _abc.Awaitable[_billing_pb2.Subscription]]:
+        """Ends a subscription with its period, until which it can be resumed; or at
+        once, when nothing is given back. One that was never paid ends at once.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeSubscription(
+        self,
+        request: _billing_pb2.ResumeSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.Subscription, _abc.Awaitable[_billing_pb2.Subscription]]:
+        """Lets a subscription that was to end with its period go on; any other live one
+        stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordUsage(
+        self,
+        request: _billing_pb2.RecordUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.Usage, _abc.Awaitable[_billing_pb2.Usage]]:
+        """Counts a use of something metered, once for each `usage_id`, however often it
+        is sent. The next invoice has it.
+        """
 
 def add_BillingServiceServicer_to_server(servicer: BillingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
