@@ -48,8 +48,9 @@ def _operation(document: Json, call: str, operation: Json) -> Iterator[str]:
         yield "Parameters\n\n" + table(("name", "in", "type", "what"), map(_parameter, parameters))
     if body := operation.get("requestBody"):
         yield from _fields(document, "Body", body["content"]["application/json"]["schema"])
-    [answer] = operation["responses"]["200"]["content"].values()
-    yield from _fields(document, "Answer", answer["schema"])
+    ((kind, answer),) = operation["responses"]["200"]["content"].items()
+    title = "Answer" if kind == "application/json" else f"Answer: `{kind}`, each event a message with"
+    yield from _fields(document, title, answer["schema"])
     if own := [row for domain, row in _refusals(document, operation) if domain != PLATFORM]:
         yield "Refusals of its own\n\n" + table(_REFUSAL, own)
 

@@ -94,17 +94,18 @@ SERVICES = (
     ),
     Workload(
         "notifications",
-        "what people are told, and how: mails and why they went",
+        "what people are told, and how: mails, an inbox, and why",
         module="services.notifications.main",
         serves=(
             "tulle.notifications.v1.NotificationsService",
             "tulle.notifications.v1.DeliveriesService",
             "tulle.notifications.v1.PreferencesService",
+            "tulle.notifications.v1.InboxService",
             EVENTS,
         ),
         needs=("postgres", "nats", "mail"),
         calls=("auth", "users"),
-        keys=("address-key", "unsubscribe-key"),
+        keys=("address-key", "page-key", "unsubscribe-key"),
     ),
 )
 

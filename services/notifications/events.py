@@ -5,12 +5,13 @@ from __future__ import annotations
 from tulle.auth.v1 import events_pb2 as auth
 
 from infra.events.received import Received, Subscriptions
-from mesh.model import new_id
+from mesh.model import UserId, new_id
 from services.notifications.domain.deliveries import Delivery, Store
+from services.notifications.inbox.domain import Inbox
 
 
-def subscriptions(store: Store) -> Subscriptions:
-    """Which event is handled how: each leaves a delivery, which the sender takes from there."""
+def subscriptions(store: Store, inbox: Inbox) -> Subscriptions:
+    """Which event is handled how: each leaves a delivery, which the sender takes, or a message in an inbox."""
 
     async def mail_requested(event: Received) -> None:
         await store.add(
@@ -24,4 +25,7 @@ def subscriptions(store: Store) -> Subscriptions:
             )
         )
 
-    return {auth.MailRequested: mail_requested}
+    async def account_created(event: Received) -> None:
+        await inbox.tell(UserId(event.payload.user_id), "welcome")
+
+    return {auth.AccountCreated: account_created, auth.MailRequested: mail_requested}

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
+from tulle.notifications.v1.inbox_pb2_grpc import add_InboxServiceServicer_to_server
 from tulle.notifications.v1.notifications_pb2_grpc import (
     add_DeliveriesServiceServicer_to_server,
     add_NotificationsServiceServicer_to_server,
@@ -27,6 +28,7 @@ from infra.settings import ServiceSettings, between_commas
 from mesh.app import App
 from mesh.auth import Sessions, token_verifier
 from mesh.channel import open_channel
+from mesh.paging import PageTokens
 from mesh.server import main
 from services.notifications.directory import MeshDirectory
 from services.notifications.domain.judging import Judging
@@ -34,6 +36,12 @@ from services.notifications.domain.preferences import Choosing
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
+from services.notifications.inbox.cleaning import clean_inboxes
+from services.notifications.inbox.domain import Inbox
+from services.notifications.inbox.limits import WATCH_EVERY
+from services.notifications.inbox.servicer import InboxServicer
+from services.notifications.inbox.store import PostgresInboxes
+from services.notifications.inbox.watching import Watching
 from services.notifications.letters import Templates
 from services.notifications.limits import DELIVERIES_KEPT
 from services.notifications.postman import Postman
@@ -73,6 +81,9 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             settings.secret("address-key").encode(),
             _now,
         )
+        inboxes = PostgresInboxes(database)
+        watching = Watching(inboxes.versions, WATCH_EVERY)
+        inbox = Inbox(inboxes, watching.bell, _now)
         sender = Sender(sending)
         database.after_commit(sender.wake)
         choosing = Choosing(preferences, _now)
@@ -82,15 +93,20 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 (add_NotificationsServiceServicer_to_server, NotificationsServicer(store)),
                 (add_DeliveriesServiceServicer_to_server, DeliveriesServicer(store)),
                 (add_PreferencesServiceServicer_to_server, PreferencesServicer(choosing, links)),
+                (
+                    add_InboxServiceServicer_to_server,
+                    InboxServicer(inbox, PageTokens(settings.secret("page-key"))),
+                ),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
             ),
             tokens=token_verifier(channel, settings),
             sessions=Sessions(channel),
             ready=(database.ready, bus.ready),
+            workers=(watching.run,),
             jobs=(
-                Consumer(database, bus, settings.workload, subscriptions(store)).run,
+                Consumer(database, bus, settings.workload, subscriptions(store, inbox)).run,
                 sender.run,
-                Housekeeping(database, _clean).run,
+                Housekeeping(database, _clean, clean_inboxes).run,
                 backlogs.run,
             ),
         )

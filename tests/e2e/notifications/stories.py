@@ -35,3 +35,9 @@ async def _(scene: Scene) -> httpx.Response:
 @STORIES.provokes("Unsubscribe", "BAD_UNSUBSCRIBE_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
     return await scene.newcomer().rest.post("/v1/notifications:unsubscribe", params={"token": "nope"})
+
+
+@STORIES.provokes("ListMessages", "BAD_PAGE_TOKEN")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    return await person.rest.get("/v1/inbox/messages", params={"pageToken": "nope"}, headers=person.bearer)

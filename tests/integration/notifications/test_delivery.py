@@ -34,6 +34,10 @@ from services.notifications.domain.judging import Judging
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
+from services.notifications.inbox.domain import Inbox
+from services.notifications.inbox.limits import WATCH_EVERY
+from services.notifications.inbox.store import PostgresInboxes
+from services.notifications.inbox.watching import Watching
 from services.notifications.letters import Templates
 from services.notifications.limits import MAILS_TO_ADDRESS
 from services.notifications.main import Settings, _now
@@ -179,7 +183,9 @@ async def sending(settings: Settings, app: App) -> AsyncIterator[PostgresStore]:
         links = Links(b"key", settings.public_url)
         sender = Sender(Sending(store, judging, directory, templates, postman, links, b"key", _now))
         database.after_commit(sender.wake)
-        consumer = Consumer(database, bus, settings.workload, subscriptions(store))
+        inboxes = PostgresInboxes(database)
+        inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
+        consumer = Consumer(database, bus, settings.workload, subscriptions(store, inbox))
         tasks = [asyncio.ensure_future(worker()) for worker in (consumer.run, sender.run)]
         try:
             yield store

@@ -7,12 +7,13 @@ import pytest
 from infra.postgres import open_database
 from infra.settings import ServiceSettings
 from services.notifications import preferences_store, store
+from services.notifications.inbox import store as inbox
 from tests.servers import PASSWORD, Postgres
 
 STATEMENTS = [
-    pytest.param(getattr(sql, name).sql, id=name)
-    for sql in (store.sql, preferences_store.sql)
-    for name in sql.available_queries
+    pytest.param(getattr(part.sql, name).sql, id=name)
+    for part in (store, preferences_store, inbox)
+    for name in part.sql.available_queries
     if not name.endswith("_cursor")
 ]
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atulle/auth/v1/events.proto\x12\rtulle.auth.v1\x1a\x1ctulle/policy/v1/policy.proto\"v\n\x0e\x41\x63\x63ountCreated\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId:\"\xba\xbb\x18\x1e\n\x0f\x61\x63\x63ount_created\x12\x04\x08\x80\xf5$\x1a\x05users\"X\n\x0cRolesChanged\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles:\x19\xba\xbb\x18\x15\n\rroles_changed\x12\x04\x08\x80\xf5$\"S\n\rMailRequested\x12\x17\n\x07mail_id\x18\x01 \x01(\tR\x06mailId:)\xba\xbb\x18%\n\x0email_requested\x12\x04\x08\x80\xa3\x05\x1a\rnotificationsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atulle/auth/v1/events.proto\x12\rtulle.auth.v1\x1a\x1ctulle/policy/v1/policy.proto\"\x85\x01\n\x0e\x41\x63\x63ountCreated\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId:1\xba\xbb\x18-\n\x0f\x61\x63\x63ount_created\x12\x04\x08\x80\xf5$\x1a\rnotifications\x1a\x05users\"X\n\x0cRolesChanged\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles:\x19\xba\xbb\x18\x15\n\rroles_changed\x12\x04\x08\x80\xf5$\"S\n\rMailRequested\x12\x17\n\x07mail_id\x18\x01 \x01(\tR\x06mailId:)\xba\xbb\x18%\n\x0email_requested\x12\x04\x08\x80\xa3\x05\x1a\rnotificationsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,15 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tulle.auth.v1.events_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTCREATED']._loaded_options = None
-  _globals['_ACCOUNTCREATED']._serialized_options = b'\272\273\030\036\n\017account_created\022\004\010\200\365$\032\005users'
+  _globals['_ACCOUNTCREATED']._serialized_options = b'\272\273\030-\n\017account_created\022\004\010\200\365$\032\rnotifications\032\005users'
   _globals['_ROLESCHANGED']._loaded_options = None
   _globals['_ROLESCHANGED']._serialized_options = b'\272\273\030\025\n\rroles_changed\022\004\010\200\365$'
   _globals['_MAILREQUESTED']._loaded_options = None
   _globals['_MAILREQUESTED']._serialized_options = b'\272\273\030%\n\016mail_requested\022\004\010\200\243\005\032\rnotifications'
-  _globals['_ACCOUNTCREATED']._serialized_start=75
-  _globals['_ACCOUNTCREATED']._serialized_end=193
-  _globals['_ROLESCHANGED']._serialized_start=195
-  _globals['_ROLESCHANGED']._serialized_end=283
-  _globals['_MAILREQUESTED']._serialized_start=285
-  _globals['_MAILREQUESTED']._serialized_end=368
+  _globals['_ACCOUNTCREATED']._serialized_start=76
+  _globals['_ACCOUNTCREATED']._serialized_end=209
+  _globals['_ROLESCHANGED']._serialized_start=211
+  _globals['_ROLESCHANGED']._serialized_end=299
+  _globals['_MAILREQUESTED']._serialized_start=301
+  _globals['_MAILREQUESTED']._serialized_end=384
 # @@protoc_insertion_point(module_scope)
