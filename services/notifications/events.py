@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from tulle.auth.v1 import events_pb2 as auth
+from tulle.billing.v1 import events_pb2 as billing
 
 from infra.events.received import Received, Subscriptions
 from mesh.model import UserId, new_id
@@ -28,4 +31,35 @@ def subscriptions(store: Store, inbox: Inbox) -> Subscriptions:
     async def account_created(event: Received) -> None:
         await inbox.tell(UserId(event.payload.user_id), "welcome")
 
-    return {auth.AccountCreated: account_created, auth.MailRequested: mail_requested}
+    async def invoice_paid(event: Received) -> None:
+        await store.add(mail("invoice_paid", event, number=event.payload.number, **_amount(event)))
+
+    async def payment_failed(event: Received) -> None:
+        paid = event.payload
+        again = paid.next_attempt_time.ToDatetime(UTC).isoformat() if paid.HasField("next_attempt_time") else ""
+        await store.add(mail("payment_failed", event, next_attempt_time=again, **_amount(event)))
+
+    return {
+        auth.AccountCreated: account_created,
+        auth.MailRequested: mail_requested,
+        billing.InvoicePaid: invoice_paid,
+        billing.PaymentFailed: payment_failed,
+    }
+
+
+def mail(kind: str, event: Received, **variables: str) -> Delivery:
+    """A mail to whom the event names, with what its text needs."""
+    return Delivery(
+        delivery_id=new_id("delivery"),
+        event_id=event.event_id,
+        kind=kind,
+        user_id=UserId(event.payload.user_id),
+        variables=variables,
+        repeatable=False,
+        create_time=event.time,
+        not_before=event.time,
+    )
+
+
+def _amount(event: Received) -> dict[str, str]:
+    return {"amount_minor": str(event.payload.amount_minor), "currency": event.payload.currency}

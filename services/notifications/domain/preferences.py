@@ -109,7 +109,11 @@ class Preferences:
             where = Violation("preferences.quiet_hours.end", "must not be the same as `start`")
             raise EmptyQuietHours(violations=(where,))
         new = replace(self, quiet=quiet, choices=self._chosen(change.choices))
-        return self if new == self else replace(new, version=self.version + 1, update_time=now)
+        return self if new.said() == self.said() else replace(new, version=self.version + 1, update_time=now)
+
+    def said(self) -> tuple[object, ...]:
+        """All that can be changed. Saying the default is saying nothing new: what was read can be sent back."""
+        return (self.quiet, *map(self.choice, Category))
 
     def _chosen(self, changes: Mapping[Category, ChoiceChange | None]) -> dict[Category, Choice]:
         new = dict(self.choices)

@@ -52,6 +52,14 @@ async def test_a_change_that_changes_nothing_is_none(choosing: Choosing) -> None
     assert (await choosing.update(ADA, change)).version == 1
 
 
+@pytest.mark.parametrize("category", [one for one in Category if one is not Category.SECURITY])
+async def test_saying_the_default_says_nothing_new(choosing: Choosing, category: Category) -> None:
+    """What was read can be sent back without a new version."""
+    read = DEFAULTS[category]
+    change = ChoiceChange(mail=read.mail, push=read.push, in_app=read.in_app, daily=read.daily)
+    assert (await choosing.update(ADA, PreferencesChange(choices={category: change}))).version == 0
+
+
 async def test_an_old_etag_is_refused(choosing: Choosing) -> None:
     """Whoever says which version they mean changes that one only."""
     await choosing.update(ADA, PreferencesChange(etag="0", choices={Category.CONTENT: ChoiceChange(push=False)}))

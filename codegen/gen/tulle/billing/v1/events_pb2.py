@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtulle/billing/v1/events.proto\x12\x10tulle.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"\xbb\x01\n\x13SubscriptionStarted\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x17\n\x07plan_id\x18\x04 \x01(\tR\x06planId: \xba\xbb\x18\x1c\n\x14subscription_started\x12\x04\x08\x80\xf5$\"\xbb\x01\n\x13SubscriptionChanged\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x17\n\x07plan_id\x18\x04 \x01(\tR\x06planId: \xba\xbb\x18\x1c\n\x14subscription_changed\x12\x04\x08\x80\xf5$\"\xbf\x01\n\x15SubscriptionCancelled\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x17\n\x07plan_id\x18\x04 \x01(\tR\x06planId:\"\xba\xbb\x18\x1e\n\x16subscription_cancelled\x12\x04\x08\x80\xf5$\"\xdf\x01\n\x0bInvoicePaid\x12\x1d\n\ninvoice_id\x18\x01 \x01(\tR\tinvoiceId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x16\n\x06number\x18\x04 \x01(\tR\x06number\x12!\n\x0c\x61mount_minor\x18\x05 \x01(\x03R\x0b\x61mountMinor\x12\x1a\n\x08\x63urrency\x18\x06 \x01(\tR\x08\x63urrency:\x18\xba\xbb\x18\x14\n\x0cinvoice_paid\x12\x04\x08\x80\xf5$\"\x93\x02\n\rPaymentFailed\x12\x1d\n\ninvoice_id\x18\x01 \x01(\tR\tinvoiceId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12!\n\x0c\x61mount_minor\x18\x04 \x01(\x03R\x0b\x61mountMinor\x12\x1a\n\x08\x63urrency\x18\x05 \x01(\tR\x08\x63urrency\x12\x46\n\x11next_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0fnextAttemptTime:\x1a\xba\xbb\x18\x16\n\x0epayment_failed\x12\x04\x08\x80\xf5$\"a\n\x0fSubscriptionDue\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId:%\xba\xbb\x18!\n\x10subscription_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illing\"M\n\nInvoiceDue\x12\x1d\n\ninvoice_id\x18\x01 \x01(\tR\tinvoiceId: \xba\xbb\x18\x1c\n\x0binvoice_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illing\"I\n\tChargeDue\x12\x1b\n\tcharge_id\x18\x01 \x01(\tR\x08\x63hargeId:\x1f\xba\xbb\x18\x1b\n\ncharge_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illing\"I\n\tRefundDue\x12\x1b\n\trefund_id\x18\x01 \x01(\tR\x08refundId:\x1f\xba\xbb\x18\x1b\n\nrefund_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtulle/billing/v1/events.proto\x12\x10tulle.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"\xbb\x01\n\x13SubscriptionStarted\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x17\n\x07plan_id\x18\x04 \x01(\tR\x06planId: \xba\xbb\x18\x1c\n\x14subscription_started\x12\x04\x08\x80\xf5$\"\xbb\x01\n\x13SubscriptionChanged\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x17\n\x07plan_id\x18\x04 \x01(\tR\x06planId: \xba\xbb\x18\x1c\n\x14subscription_changed\x12\x04\x08\x80\xf5$\"\xbf\x01\n\x15SubscriptionCancelled\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x17\n\x07plan_id\x18\x04 \x01(\tR\x06planId:\"\xba\xbb\x18\x1e\n\x16subscription_cancelled\x12\x04\x08\x80\xf5$\"\xee\x01\n\x0bInvoicePaid\x12\x1d\n\ninvoice_id\x18\x01 \x01(\tR\tinvoiceId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12\x16\n\x06number\x18\x04 \x01(\tR\x06number\x12!\n\x0c\x61mount_minor\x18\x05 \x01(\x03R\x0b\x61mountMinor\x12\x1a\n\x08\x63urrency\x18\x06 \x01(\tR\x08\x63urrency:\'\xba\xbb\x18#\n\x0cinvoice_paid\x12\x04\x08\x80\xf5$\x1a\rnotifications\"\xa2\x02\n\rPaymentFailed\x12\x1d\n\ninvoice_id\x18\x01 \x01(\tR\tinvoiceId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x03 \x01(\tR\x06userId\x12!\n\x0c\x61mount_minor\x18\x04 \x01(\x03R\x0b\x61mountMinor\x12\x1a\n\x08\x63urrency\x18\x05 \x01(\tR\x08\x63urrency\x12\x46\n\x11next_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0fnextAttemptTime:)\xba\xbb\x18%\n\x0epayment_failed\x12\x04\x08\x80\xf5$\x1a\rnotifications\"a\n\x0fSubscriptionDue\x12\'\n\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId:%\xba\xbb\x18!\n\x10subscription_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illing\"M\n\nInvoiceDue\x12\x1d\n\ninvoice_id\x18\x01 \x01(\tR\tinvoiceId: \xba\xbb\x18\x1c\n\x0binvoice_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illing\"I\n\tChargeDue\x12\x1b\n\tcharge_id\x18\x01 \x01(\tR\x08\x63hargeId:\x1f\xba\xbb\x18\x1b\n\ncharge_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illing\"I\n\tRefundDue\x12\x1b\n\trefund_id\x18\x01 \x01(\tR\x08refundId:\x1f\xba\xbb\x18\x1b\n\nrefund_due\x12\x04\x08\x80\xf5$\x1a\x07\x62illingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIPTIONCANCELLED']._loaded_options = None
   _globals['_SUBSCRIPTIONCANCELLED']._serialized_options = b'\272\273\030\036\n\026subscription_cancelled\022\004\010\200\365$'
   _globals['_INVOICEPAID']._loaded_options = None
-  _globals['_INVOICEPAID']._serialized_options = b'\272\273\030\024\n\014invoice_paid\022\004\010\200\365$'
+  _globals['_INVOICEPAID']._serialized_options = b'\272\273\030#\n\014invoice_paid\022\004\010\200\365$\032\rnotifications'
   _globals['_PAYMENTFAILED']._loaded_options = None
-  _globals['_PAYMENTFAILED']._serialized_options = b'\272\273\030\026\n\016payment_failed\022\004\010\200\365$'
+  _globals['_PAYMENTFAILED']._serialized_options = b'\272\273\030%\n\016payment_failed\022\004\010\200\365$\032\rnotifications'
   _globals['_SUBSCRIPTIONDUE']._loaded_options = None
   _globals['_SUBSCRIPTIONDUE']._serialized_options = b'\272\273\030!\n\020subscription_due\022\004\010\200\365$\032\007billing'
   _globals['_INVOICEDUE']._loaded_options = None
@@ -58,15 +58,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIPTIONCANCELLED']._serialized_start=495
   _globals['_SUBSCRIPTIONCANCELLED']._serialized_end=686
   _globals['_INVOICEPAID']._serialized_start=689
-  _globals['_INVOICEPAID']._serialized_end=912
-  _globals['_PAYMENTFAILED']._serialized_start=915
-  _globals['_PAYMENTFAILED']._serialized_end=1190
-  _globals['_SUBSCRIPTIONDUE']._serialized_start=1192
-  _globals['_SUBSCRIPTIONDUE']._serialized_end=1289
-  _globals['_INVOICEDUE']._serialized_start=1291
-  _globals['_INVOICEDUE']._serialized_end=1368
-  _globals['_CHARGEDUE']._serialized_start=1370
-  _globals['_CHARGEDUE']._serialized_end=1443
-  _globals['_REFUNDDUE']._serialized_start=1445
-  _globals['_REFUNDDUE']._serialized_end=1518
+  _globals['_INVOICEPAID']._serialized_end=927
+  _globals['_PAYMENTFAILED']._serialized_start=930
+  _globals['_PAYMENTFAILED']._serialized_end=1220
+  _globals['_SUBSCRIPTIONDUE']._serialized_start=1222
+  _globals['_SUBSCRIPTIONDUE']._serialized_end=1319
+  _globals['_INVOICEDUE']._serialized_start=1321
+  _globals['_INVOICEDUE']._serialized_end=1398
+  _globals['_CHARGEDUE']._serialized_start=1400
+  _globals['_CHARGEDUE']._serialized_end=1473
+  _globals['_REFUNDDUE']._serialized_start=1475
+  _globals['_REFUNDDUE']._serialized_end=1548
 # @@protoc_insertion_point(module_scope)
