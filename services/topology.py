@@ -64,6 +64,7 @@ SERVICES = (
             "tulle.auth.v1.KeysService",
             "tulle.auth.v1.AccountsService",
             "tulle.auth.v1.ContactsService",
+            "tulle.auth.v1.PasskeysService",
             EVENTS,
         ),
         needs=("postgres", "valkey", "nats"),

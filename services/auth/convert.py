@@ -8,11 +8,12 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from tulle.auth.v1 import auth_pb2 as pb
-from tulle.auth.v1 import contacts_pb2
+from tulle.auth.v1 import contacts_pb2, passkeys_pb2
 from tulle.policy.v1 import policy_pb2
 
 from services.auth.domain.contacts import Letter
 from services.auth.domain.entities import Account, Issued, Session, SignedIn
+from services.auth.domain.passkeys import Passkey
 
 
 def tokens_to_pb(issued: Issued) -> pb.Tokens:
@@ -59,6 +60,17 @@ def session_to_pb(session: Session, current: str) -> pb.Session:
         refresh_time=_time_to_pb(session.refresh_time),
         expire_time=_time_to_pb(session.expire_time),
         current=session.session_id == current,
+    )
+
+
+def passkey_to_pb(passkey: Passkey) -> passkeys_pb2.Passkey:
+    """A passkey as its owner sees it."""
+    return passkeys_pb2.Passkey(
+        passkey_id=passkey.passkey_id,
+        name=passkey.name,
+        backed_up=passkey.backed_up,
+        create_time=_time_to_pb(passkey.create_time),
+        use_time=_time_to_pb(passkey.use_time) if passkey.use_time else None,
     )
 
 

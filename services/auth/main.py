@@ -13,6 +13,7 @@ from tulle.auth.v1.auth_pb2_grpc import (
     add_KeysServiceServicer_to_server,
 )
 from tulle.auth.v1.contacts_pb2_grpc import add_ContactsServiceServicer_to_server
+from tulle.auth.v1.passkeys_pb2_grpc import add_PasskeysServiceServicer_to_server
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
 from infra import limits
@@ -29,16 +30,21 @@ from mesh.app import App
 from mesh.jwks import Keys
 from mesh.server import main
 from mesh.tokens import TokenVerifier
+from services.auth import passkeys_store
+from services.auth.ceremonies import WebAuthn
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.contacts import Contacts
+from services.auth.domain.passkeys import Passkeys
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.hashing import Argon2, share_one_arena
 from services.auth.keys import KeyRing
 from services.auth.limits import MAILS_KEPT
+from services.auth.passkeys_servicer import PasskeysServicer
+from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.sealing import AesBox
 from services.auth.servicer import AccountsServicer, AuthServicer, ContactsServicer, KeysServicer
 from services.auth.store import PostgresStore, sql
@@ -65,6 +71,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             accounts = Accounts(store, authentication, hasher, throttle, common_passwords(), token_key, _now)
             second_factor = SecondFactor(store, authentication, accounts, codes)
             sessions = Sessions(store, authentication, keys, token_key, _now)
+            ceremonies, kept = WebAuthn(settings.public_url), PostgresPasskeys(database)
+            passkeys = Passkeys(kept, ceremonies, authentication, accounts, sessions, _now)
             backlogs = Backlogs(database, bus, settings.workload)
             yield App(
                 workload=settings.workload,
@@ -73,6 +81,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     (add_KeysServiceServicer_to_server, KeysServicer(keys)),
                     (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, sessions)),
                     (add_ContactsServiceServicer_to_server, ContactsServicer(Contacts(store, token_key))),
+                    (add_PasskeysServiceServicer_to_server, PasskeysServicer(passkeys)),
                     (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
                 ),
                 tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
@@ -100,7 +109,8 @@ def _code_at(seed: str, step: int) -> str:
 
 async def _clean(connection: Connection, now: datetime) -> int:
     mails_before = now - timedelta(seconds=MAILS_KEPT)
-    return int(await sql.clean(connection, now=now, mails_before=mails_before, batch=limits.CLEAN_BATCH))
+    most = int(await sql.clean(connection, now=now, mails_before=mails_before, batch=limits.CLEAN_BATCH))
+    return max(most, int(await passkeys_store.sql.clean(connection, now=now, batch=limits.CLEAN_BATCH)))
 
 
 if __name__ == "__main__":

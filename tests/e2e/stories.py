@@ -19,6 +19,9 @@ from services.topology import SERVICES
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
+TRIES = 15
+"""More than the failures after which an account is closed for a while to an address."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -103,3 +106,12 @@ def _told_of(service: str) -> Stories:
 
 async def post(person: Person, path: str, **body: object) -> httpx.Response:
     return await person.rest.post(path, json=body, headers=person.bearer if person.tokens else {})
+
+
+async def again_and_again(person: Person, path: str, **body: object) -> httpx.Response:
+    """The first answer that says that it was too often, or the last."""
+    for _ in range(TRIES):
+        answer = await post(person, path, **body)
+        if answer.status_code == 429:
+            break
+    return answer

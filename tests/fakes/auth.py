@@ -49,7 +49,7 @@ class FakeStore:
         known = await self.account_of(mail.email)
         if known is None:
             self._signups[mail.mail_id] = (mail.email, expires)
-        self._send(replace(mail, kind=MailKind.ALREADY_REGISTERED if known else MailKind.VERIFY), event)
+        self.send(replace(mail, kind=MailKind.ALREADY_REGISTERED if known else MailKind.VERIFY), event)
 
     async def signed_up(self, mail_id: str, now: datetime) -> str | None:
         email, expires = self._signups.get(mail_id, ("", now))
@@ -68,7 +68,7 @@ class FakeStore:
         account = await self.account_of(mail.email)
         self._resets[mail.mail_id] = (account.user_id if account else None, expires)
         kind, email = (MailKind.RESET, account.email) if account else (MailKind.NOBODY, "")
-        self._send(replace(mail, kind=kind, email=email), event)
+        self.send(replace(mail, kind=kind, email=email), event)
 
     async def reset_account(self, mail_id: str, now: datetime) -> Account | None:
         user_id, expires = self._resets.get(mail_id, (None, now))
@@ -195,7 +195,7 @@ class FakeStore:
             return False
         self.accounts[account.user_id] = replace(current, totp_confirmed=True)
         self._codes[account.user_id] = set(codes)
-        self._send(notice, event)
+        self.send(notice, event)
         return True
 
     async def drop_totp(self, account: Account, notice: Mail, event: MailRequested) -> bool:
@@ -204,7 +204,7 @@ class FakeStore:
             return False
         self.accounts[account.user_id] = replace(current, totp_confirmed=False, totp_seed=None)
         self._codes.pop(account.user_id, None)
-        self._send(notice, event)
+        self.send(notice, event)
         return True
 
     async def replace_codes(self, account: Account, codes: Sequence[bytes], notice: Mail, event: MailRequested) -> bool:
@@ -212,7 +212,7 @@ class FakeStore:
         if not current.totp_confirmed or current.totp_seed != account.totp_seed:
             return False
         self._codes[account.user_id] = set(codes)
-        self._send(notice, event)
+        self.send(notice, event)
         return True
 
     async def use_code(self, user_id: UserId, code: bytes) -> bool:
@@ -239,7 +239,7 @@ class FakeStore:
         self._end_all(account.user_id, keep)
         self._resets = {key: one for key, one in self._resets.items() if one[0] != account.user_id}
         self._challenges = {key: one for key, one in self._challenges.items() if one[0] != account.user_id}
-        self._send(notice, event)
+        self.send(notice, event)
 
     def _end_all(self, user_id: UserId, keep: str) -> int:
         ended = [one for one, kept in self.kept.items() if kept.session.user_id == user_id and one != keep]
@@ -252,6 +252,7 @@ class FakeStore:
         account = self.accounts[session.user_id]
         return SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
 
-    def _send(self, mail: Mail, event: MailRequested) -> None:
+    def send(self, mail: Mail, event: MailRequested) -> None:
+        """Keep a mail and announce it."""
         self.mails[mail.mail_id] = mail
         self.events.append((1, event))

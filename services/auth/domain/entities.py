@@ -38,6 +38,8 @@ class MailKind(enum.StrEnum):
     TOTP_ENABLED = "totp_enabled"
     TOTP_DISABLED = "totp_disabled"
     RECOVERY_CODES_REPLACED = "recovery_codes_replaced"
+    PASSKEY_ADDED = "passkey_added"
+    PASSKEY_REMOVED = "passkey_removed"
     NOBODY = "nobody"
 
 

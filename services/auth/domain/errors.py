@@ -20,6 +20,10 @@ class BadToken(Invalid):
     """This token is not valid: it may have been used, or have expired. Ask for a new mail."""
 
 
+class BadRegistration(Invalid):
+    """This is no answer of a device to a registration that this session has open; begin again."""
+
+
 class BadCredentials(Unauthenticated):
     """Address or password is wrong."""
 
@@ -30,6 +34,10 @@ class BadCode(Unauthenticated):
 
 class BadChallenge(Unauthenticated):
     """This log-in has expired or is complete; begin again with your password."""
+
+
+class BadPasskey(Unauthenticated):
+    """This is no answer of a passkey to an open log-in: begin again, or log in with your password."""
 
 
 class BadRefreshToken(Unauthenticated):
@@ -52,6 +60,10 @@ class SessionNotFound(NotFound):
     """You have no such session."""
 
 
+class PasskeyNotFound(NotFound):
+    """You have no such passkey."""
+
+
 class MailNotFound(NotFound):
     """There is no such mail, or nobody to send it to."""
 
@@ -70,6 +82,10 @@ class TotpNotEnrolled(FailedPrecondition):
 
 class PasswordTooShort(FailedPrecondition):
     """Without a second factor a password needs 15 characters; change yours first."""
+
+
+class TooManyPasskeys(FailedPrecondition):
+    """You have as many passkeys as an account can have; remove one first."""
 
 
 class LastAdministrator(FailedPrecondition):

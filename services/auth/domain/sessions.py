@@ -49,7 +49,7 @@ class Sessions:
         """
         account = await self.authentication.by_password(caller, email, password)
         if not account.second_factor:
-            return await self._begin(account, device)
+            return await self.begin(account, device)
         challenge = secrets.token_urlsafe(32)
         expires = self.now() + CHALLENGE_WITHIN
         require(await self.store.put_challenge(_hash(challenge), account, device, expires), Conflict)
@@ -66,7 +66,7 @@ class Sessions:
         account, device = found
         await self.authentication.by_code(caller, account, code)
         require(await self.store.close_challenge(_hash(challenge)), BadChallenge)
-        return await self._begin(account, device)
+        return await self.begin(account, device)
 
     async def refresh(self, text: str) -> Issued:
         """New tokens for a refresh token.
@@ -121,7 +121,8 @@ class Sessions:
         require(found.session.user_id == user.user_id, SessionEnded)
         return User(user.user_id, found.organisation_id, user.session_id, found.roles)
 
-    async def _begin(self, account: Account, device: str) -> Issued:
+    async def begin(self, account: Account, device: str) -> Issued:
+        """A new session of somebody who has shown everything that opens the account. Raises: Conflict."""
         now = self.now()
         session = Session(
             session_id=SessionId(new_id("session", now.timestamp())),

@@ -46,5 +46,7 @@ _ALL = (
     Kind("billing_digest", Category.BILLING, digest=True),
     Kind("product_digest", Category.PRODUCT, digest=True),
     Kind("content_digest", Category.CONTENT, digest=True),
+    Kind("passkey_added", Category.SECURITY),
+    Kind("passkey_removed", Category.SECURITY),
 )
 KINDS = {kind.name: kind for kind in _ALL}

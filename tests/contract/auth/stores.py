@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 from infra.postgres import Database
+from services.auth.domain.passkeys import PasskeyStore
 from services.auth.domain.ports import Store
+from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.store import PostgresStore
 from tests.fakes.auth import FakeStore
+from tests.fakes.passkeys import FakePasskeys
 
 Announced: TypeAlias = tuple[str, str, str, int]
 """Type, resource, aggregate id and place in the aggregate's history."""
@@ -20,6 +23,10 @@ class Kept(Protocol):
     def store(self) -> Store:
         """The store."""
 
+    @property
+    def passkeys(self) -> PasskeyStore:
+        """The store of passkeys beside it."""
+
     async def announced(self) -> list[Announced]:
         """What was announced so far, in any order."""
 
@@ -27,10 +34,15 @@ class Kept(Protocol):
 class InMemory:
     def __init__(self) -> None:
         self._store = FakeStore()
+        self._passkeys = FakePasskeys(self._store)
 
     @property
     def store(self) -> Store:
         return self._store
+
+    @property
+    def passkeys(self) -> PasskeyStore:
+        return self._passkeys
 
     async def announced(self) -> list[Announced]:
         return [(event.type, event.resource, event.aggregate_id, seq) for seq, event in self._store.events]
@@ -43,6 +55,10 @@ class InPostgres:
     @property
     def store(self) -> Store:
         return PostgresStore(self._database)
+
+    @property
+    def passkeys(self) -> PasskeyStore:
+        return PostgresPasskeys(self._database)
 
     async def announced(self) -> list[Announced]:
         async with self._database.connection() as connection:

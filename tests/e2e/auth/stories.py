@@ -8,14 +8,13 @@ import httpx
 from tulle.auth.v1 import auth_pb2, contacts_pb2
 
 from mesh.model import new_id
+from tests.e2e.auth import passkeys
 from tests.e2e.people import Person, next_code
-from tests.e2e.stories import Scene, Stories, post
+from tests.e2e.stories import Scene, Stories, again_and_again, post
 
 TOKEN = "never-a-token-that-was-made"
 WEAK = "aaaaaaaaaaaaaaaa"
 WRONG = "not the password of anybody"
-TRIES = 15
-"""More than the failures after which an account is closed for a while to an address."""
 STORIES = Stories()
 
 
@@ -37,15 +36,6 @@ STORIES.inside("GetMail", "MAIL_NOT_FOUND", "notifications", contacts_pb2.GetMai
 STORIES.inside(
     "GetContact", "ACCOUNT_NOT_FOUND", "notifications", contacts_pb2.GetContactRequest(user_id=new_id("user"))
 )
-
-
-async def again_and_again(person: Person, path: str, **body: object) -> httpx.Response:
-    """The first answer that says that it was too often, or the last."""
-    for _ in range(TRIES):
-        answer = await post(person, path, **body)
-        if answer.status_code == 429:
-            break
-    return answer
 
 
 @STORIES.provokes("VerifyEmail", "WEAK_PASSWORD")
@@ -238,3 +228,6 @@ _no_account("RevokeRole", "revokeRole")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.administrator()
     return await post(person, f"/v1/auth/accounts/{person.user_id}:revokeRole", role="ROLE_ADMINISTRATOR")
+
+
+passkeys.tell(STORIES)

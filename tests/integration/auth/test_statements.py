@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from infra.postgres import Database
-from services.auth.store import sql
+from services.auth import passkeys_store, store
 
-STATEMENTS = [name for name in sql.available_queries if not name.endswith("_cursor")]
+STATEMENTS = [
+    getattr(module.sql, name).sql
+    for module in (store, passkeys_store)
+    for name in module.sql.available_queries
+    if not name.endswith("_cursor")
+]
 
 
 async def test_the_database_understands_all(database: Database) -> None:
     """PostgreSQL prepares every statement: its tables, columns and types exist."""
     async with database.connection() as connection:
-        for name in STATEMENTS:
-            assert await connection.prepare(getattr(sql, name).sql), name
+        for statement in STATEMENTS:
+            assert await connection.prepare(statement), statement

@@ -11,19 +11,24 @@ import pyotp
 import pytest
 
 from mesh.model import Caller, User
+from services.auth.ceremonies import WebAuthn
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.entities import Issued, MailKind, SignedIn
+from services.auth.domain.passkeys import Passkey, Passkeys
 from services.auth.domain.refresh import mailed_token
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.hashing import Argon2
 from services.auth.sealing import AesBox
 from tests.fakes.auth import FakeStore
+from tests.fakes.authenticator import Authenticator
+from tests.fakes.passkeys import FakePasskeys
 
 KEY = b"key"
+URL = "https://app.example.org"
 ADA = "ada@example.com"
 PASSWORD = "a door of blue glass"
 NOBODY = Caller("gateway", address="192.0.2.1")
@@ -69,6 +74,8 @@ class World:
         self.accounts = Accounts(self.store, authentication, self.hasher, Unthrottled(), common, KEY, self.clock)
         self.second_factor = SecondFactor(self.store, authentication, self.accounts, codes)
         self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
+        kept = FakePasskeys(self.store)
+        self.passkeys = Passkeys(kept, WebAuthn(URL), authentication, self.accounts, self.sessions, self.clock)
 
     def clock(self) -> datetime:
         return self.now
@@ -110,6 +117,13 @@ class World:
     async def enrol(self, ada: Caller) -> tuple[str, tuple[str, ...]]:
         seed, _ = await self.second_factor.enrol(ada, PASSWORD)
         return seed, await self.second_factor.confirm(ada, self.code(seed))
+
+    async def add_passkey(self, ada: Caller, device: Authenticator) -> Passkey:
+        options = await self.passkeys.begin_registration(ada, PASSWORD, "")
+        return await self.passkeys.finish_registration(ada, device.create(options), "phone")
+
+    async def use_passkey(self, device: Authenticator) -> Issued:
+        return await self.passkeys.finish_log_in(device.get(await self.passkeys.begin_log_in()), "phone")
 
 
 @pytest.fixture
