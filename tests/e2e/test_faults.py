@@ -9,11 +9,11 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.e2e.auth.stories import TRIES, WRONG
+from tests.e2e.auth.stories import WRONG
 from tests.e2e.conftest import running
 from tests.e2e.rest import refusal
 from tests.e2e.stacks import Stack
-from tests.e2e.stories import Scene
+from tests.e2e.stories import TRIES, Scene
 
 
 @pytest.fixture(scope="module")
