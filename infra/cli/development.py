@@ -18,9 +18,9 @@ from infra.settings import development_environment
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-OPTIONAL = ("conformance", "engines", "istio", "scaffold", "stripe")
+OPTIONAL = ("conformance", "engines", "faults", "istio", "scaffold", "stripe")
 """Folders of tests/ that need an engine which the locks do not bring, or patience; `--all` or their names run them."""
-STACKS = ("conformance", "e2e", "istio", "scaffold")
+STACKS = ("conformance", "e2e", "faults", "istio", "scaffold")
 """Folders whose tests wait for stacks more than they compute: they run beside all others."""
 NO_TESTS = 5
 """What pytest ends with when it has found nothing to run."""
@@ -122,6 +122,12 @@ def release(context: typer.Context) -> None:
 def bench(context: typer.Context) -> None:
     """Measure the hot path against its peers; docs/benchmarks.md says how to read it."""
     sys.exit(_run("python", "-m", "bench", *context.args))
+
+
+@app.command(context_settings=PASSED_ON)
+def faults(context: typer.Context) -> None:
+    """Harm a stack of its own while people use it, and judge what comes of it; docs/faults.md has the laws."""
+    sys.exit(_run("python", "-m", "faults", *context.args))
 
 
 @app.command()

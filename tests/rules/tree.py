@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-CODE = ("mesh", "services", "infra", "gateway", "codegen", "bench")
+CODE = ("mesh", "services", "infra", "gateway", "codegen", "bench", "faults")
 # Made, fetched or kept by tools.
 _NOT_OURS = {".git", ".venv", ".tulle", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
 

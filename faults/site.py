@@ -1,0 +1,147 @@
+"""A stack for one run: in a folder and on ports of its own, whose processes may be harmed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from infra.local import control
+from infra.local.layout import FIRST_PORT, Layout, free, layout
+from infra.settings import StackSettings, inherited_environment
+from mesh.model import Error
+
+PATIENCE = 90.0
+"""Seconds in which a stack is up, on a machine that does other things too."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running stack."""
+
+    layout: Layout
+
+    @property
+    def url(self) -> str:
+        """Where people reach it."""
+        return self.layout.public_url
+
+    def pid(self, name: str) -> int | None:
+        """The process of that name now, if there is one."""
+        processes = control.told(self.layout).get("processes", [])
+        found = [process["pid"] for process in processes if process["name"] == name]
+        return int(found[0]) if found and found[0] else None
+
+    def signal(self, name: str, number: signal.Signals) -> bool:
+        """Send a signal to a process; whether it was there."""
+        if (pid := self.pid(name)) is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+            return True
+        return False
+
+    def ready(self) -> bool:
+        """Whether every process is."""
+        processes = control.told(self.layout).get("processes", [])
+        return bool(processes) and all(process["state"] == "ready" for process in processes)
+
+    async def rows(self, workload: str, statement: str, *arguments: object) -> list[dict[str, Any]]:
+        """What a statement finds in the schema of a workload: evidence, where no RPC tells."""
+        async with self._connected(workload, self.layout.secret(workload, "postgres")) as connection:
+            return [dict(row) for row in await connection.fetch(statement, *arguments)]
+
+    async def cut_connections(self) -> None:
+        """End every connection to the database."""
+        async with self._connected("postgres", self.layout.secret("stack", "postgres")) as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user"
+            )
+
+    @asynccontextmanager
+    async def _connected(self, user: str, password: str) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(
+            host=str(self.layout.postgres_socket),
+            user=user,
+            password=password,
+            database="tulle",
+            timeout=5,
+            server_settings={"search_path": user},
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+
+    def mails(self) -> Iterator[dict[str, str]]:
+        """All mails that were caught, oldest first: to, message_id, text."""
+        for file in sorted((self.layout.data / "mail").glob("*.eml")):
+            message: Any = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            text = message.get_body(("plain",)).get_content()
+            yield {"to": str(message["to"]), "message_id": str(message["message-id"]), "text": text}
+
+    def logs(self) -> Iterator[tuple[str, str]]:
+        """Name and text of each process's log."""
+        for file in sorted((self.layout.data / "logs").glob("*.log*")):
+            yield file.name, file.read_text(errors="replace")
+
+
+@asynccontextmanager
+async def site(plant: str = "") -> AsyncIterator[Site]:
+    """Start a stack, perhaps with a planted bug; stop it and forget it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="tulle-faults-") as folder:
+        Path(folder).chmod(0o711)  # noqa: ASYNC240 (PostgreSQL, as another user, goes through it)
+        settings = _settings(Path(folder) / "data")
+        given = {
+            "TULLE_DATA_DIR": str(settings.data_dir),
+            "TULLE_HTTP_PORT": str(settings.http_port),
+            "TULLE_HTTPS_PORT": str(settings.https_port),
+        }
+        command = (sys.executable, "-m", "faults.planted", plant)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=inherited_environment() | given, start_new_session=True
+        )
+        try:
+            yield Site(await _started(settings, process))
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+def _settings(folder: Path) -> StackSettings:
+    ports = (port for port in range(FIRST_PORT + 8000, FIRST_PORT + 8900) if free(port))
+    return StackSettings(data_dir=folder, http_port=next(ports), https_port=next(ports))
+
+
+async def _started(settings: StackSettings, process: asyncio.subprocess.Process) -> Layout:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.returncode is None:
+        await asyncio.sleep(0.1)
+        if control.told(stack := layout(settings)).get("startup_seconds") is not None:
+            return stack
+    raise SystemExit("The stack for the harness does not start; try ./tulle up to see why.")
+
+
+async def settled(true: Callable[[], Any], seconds: float) -> bool:
+    """Wait until something holds, looking again and again; whether it came to that in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Error):
+            found = true()
+            if await found if asyncio.iscoroutine(found) else found:
+                return True
+        await asyncio.sleep(0.2)
+    return False

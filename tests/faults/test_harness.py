@@ -1,0 +1,51 @@
+"""The harness finds nothing in the platform, and finds each planted bug."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from faults.__main__ import judged
+from faults.plants import PLANTS
+
+SEED = random.randrange(2**32)
+SECONDS, PLANTED, TRIES = 25.0, 15.0, 3
+_told: list[str] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tell(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
+    """Figures are told even when all is well."""
+    yield _told.append
+    writer: Any = request.config.pluginmanager.get_plugin("terminalreporter")
+    for line in _told:
+        writer.write_line(line)
+
+
+@pytest.mark.parametrize("number", range(2))
+async def test_the_laws_hold_whatever_dies(number: int) -> None:
+    """Of what people were told, nothing is lost, doubled, late or given away, for a seed of the day."""
+    verdict = await judged(SEED + number, SECONDS, 6)
+    _told.append(
+        f"faults: seed {verdict.seed}: {sum(verdict.harms.values())} faults, "
+        f"{sum(verdict.operations.values())} operations, {len(verdict.violations)} violations"
+    )
+    assert verdict.harms
+    assert verdict.acknowledged > 50
+    assert not verdict.violations, f"again: ./tulle faults --seed {verdict.seed} --seconds {SECONDS:g}"
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+async def test_a_planted_bug_is_found(plant: str) -> None:
+    """Under the law that it breaks, in one of a few short runs that harm its own process above all."""
+    found: set[str] = set()
+    for number in range(TRIES):
+        verdict = await judged(SEED + number, PLANTED, 6, plant, (PLANTS[plant].workload,))
+        found |= {violation.law for violation in verdict.violations}
+        if PLANTS[plant].law in found:
+            _told.append(f"faults: {plant} found by {PLANTS[plant].law} in {PLANTED * (number + 1):g} s")
+            return
+    raise AssertionError(f"{plant} was not found by {PLANTS[plant].law}; found: {found}")

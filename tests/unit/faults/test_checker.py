@@ -1,0 +1,152 @@
+"""The checker sees each law broken, and nothing where all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from faults.checker import LAWS, Run, check
+from faults.evidence import Evidence
+from faults.journal import Operation
+from services import topology
+
+AUTH, USERS = "/tulle.auth.v1.AuthService", "/tulle.users.v1.UsersService"
+CREATED = {
+    "event_id": "event_1",
+    "type": "tulle.auth.v1.AccountCreated",
+    "aggregate_id": "user_1",
+    "published_at": 1,
+    "publish_at": None,
+}
+WANTED = {**CREATED, "event_id": "event_2", "type": "tulle.auth.v1.MailRequested", "aggregate_id": "mail_1"}
+WORKLOADS = [workload.name for workload in topology.owners(topology.EVENTS)]
+
+
+def operation(method: str, status: int = 200, begin: float = 1.0, end: float = 1.1, **facts: Any) -> Operation:
+    return Operation("ada", method, begin, end, status, facts)
+
+
+def change(name: str, status: int = 200) -> Operation:
+    return operation(f"{USERS}/UpdateProfile", status, display_name=name)
+
+
+def refresh(which: str, status: int = 200, begin: float = 1.0) -> Operation:
+    return operation(f"{AUTH}/Refresh", status, begin, begin + 0.1, which=which)
+
+
+GOOD = Run(
+    operations=[
+        operation(f"{AUTH}/SignUp", email="ada@example.org", request_id="1"),
+        operation(f"{AUTH}/SignUp", 409, request_id="1", other=True),
+        operation(f"{AUTH}/VerifyEmail"),
+        operation(f"{AUTH}/LogIn"),
+        change("one"),
+        change("two", 503),
+        operation(f"{USERS}/GetProfile", 401, intruder=True),
+        refresh("current", 0),
+        refresh("again"),
+        operation("same successor", same=True),
+        refresh("spent", 401),
+        refresh("revoked", 401),
+    ],
+    secrets=frozenset({"hush"}),
+    harms=[],
+    poisoned=1,
+    lags=[],
+    evidence=Evidence(
+        calm=True,
+        outbox={name: [CREATED, WANTED] if name == "auth" else [] for name in WORKLOADS},
+        inbox={
+            name: [{"event_id": "event_1"}, {"event_id": "event_2"}] if name != "auth" else [] for name in WORKLOADS
+        },
+        parked={name: [] for name in WORKLOADS}
+        | {"users": [{"event_id": "TULLE_AUTH:9", "type": "x", "aggregate_id": "", "dead_at": 1, "error": ""}]},
+        accounts=[{"user_id": "user_1", "email": "ada@example.org"}],
+        wanted_mails=[{"mail_id": "mail_1", "kind": "verify", "email": "ada@example.org"}],
+        profiles=[{"user_id": "user_1", "display_name": "two"}],
+        deliveries=[{"event_id": "event_2", "channel": "mail", "mail_id": "mail_1", "state": "sent"}],
+        mails=[{"message_id": "<mail_1@tulle.local>", "to": "ada@example.org", "text": ""}],
+        logs={"auth.log": "nothing"},
+    ),
+)
+
+
+def test_where_all_is_well_nothing_is_found() -> None:
+    """Refusals, lost answers and one poison message break no law."""
+    assert check(GOOD) == []
+
+
+def _evidence(**changes: Any) -> Callable[[Run], Run]:
+    return lambda run: replace(run, evidence=replace(run.evidence, **changes))
+
+
+def _also(*operations: Operation) -> Callable[[Run], Run]:
+    return lambda run: replace(run, operations=[*run.operations, *operations])
+
+
+def _lacking(workload: str) -> dict[str, Any]:
+    return {name: rows if name != workload else [] for name, rows in GOOD.evidence.inbox.items()}
+
+
+BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
+    "something never ends": ("rest-comes", _evidence(calm=False)),
+    "a lost account": ("writes-stay", _evidence(accounts=[])),
+    "a lost change": ("writes-stay", _evidence(profiles=[{"user_id": "user_1", "display_name": ""}])),
+    "an older change": ("writes-stay", _also(change("three"))),
+    "an unpublished event": (
+        "events-arrive",
+        _evidence(outbox={**GOOD.evidence.outbox, "auth": [CREATED, {**WANTED, "published_at": None}]}),
+    ),
+    "an event without an effect": ("events-arrive", _evidence(inbox=_lacking("users"))),
+    "an event of nobody": (
+        "events-once",
+        _evidence(inbox={**GOOD.evidence.inbox, "users": [*GOOD.evidence.inbox["users"], {"event_id": "event_9"}]}),
+    ),
+    "two profiles": ("events-once", _evidence(profiles=[*GOOD.evidence.profiles] * 2)),
+    "no delivery": ("events-once", _evidence(deliveries=[])),
+    "unburied poison": ("poison-is-buried", _evidence(parked={name: [] for name in WORKLOADS})),
+    "a mail that was never sent": ("mails-arrive", _evidence(mails=[])),
+    "a mail to somebody else": (
+        "mails-arrive",
+        _evidence(mails=[{"message_id": "<mail_1@tulle.local>", "to": "bob@example.org", "text": ""}]),
+    ),
+    "a sign-up that counted twice": (
+        "requests-count-once",
+        _evidence(
+            wanted_mails=[*GOOD.evidence.wanted_mails, {**GOOD.evidence.wanted_mails[0], "mail_id": "mail_2"}],
+            mails=[*GOOD.evidence.mails, {"message_id": "<mail_2@tulle.local>", "to": "ada@example.org", "text": ""}],
+        ),
+    ),
+    "one request id for two bodies": (
+        "requests-count-once",
+        _also(operation(f"{AUTH}/SignUp", request_id="1", other=True)),
+    ),
+    "an answer to nobody": ("strangers-get-nothing", _also(operation(f"{USERS}/GetProfile", intruder=True))),
+    "a call that hangs": ("calls-end", _also(operation(f"{USERS}/GetProfile", begin=1.0, end=9.0))),
+    "two successors": ("sessions-end", _also(operation("same successor", same=False))),
+    "a spent token that works": ("sessions-end", _also(refresh("spent"))),
+    "a revoked token that works": ("sessions-end", _also(refresh("revoked"))),
+    "somebody who is locked out": ("sessions-end", _also(refresh("current", 0, 5.0), refresh("again", 401, 6.0))),
+    "a secret in a log": ("logs-keep-secrets", _evidence(logs={"auth.log": "… hush …"})),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_breaks_a_law_is_found(broken: str) -> None:
+    """Under the law's own name, with words that say where."""
+    law, change = BROKEN[broken]
+    assert law in {violation.law for violation in check(change(GOOD))}
+
+
+def test_every_law_is_seen_broken() -> None:
+    """No law is there that no test breaks."""
+    assert {law for law, _ in BROKEN.values()} == set(LAWS)
+
+
+def test_a_standing_clock_excuses_a_call() -> None:
+    """What people's own machine took from them is not held against the platform."""
+    late = _also(operation(f"{USERS}/GetProfile", begin=1.0, end=9.0))(GOOD)
+    assert not check(replace(late, lags=[(5.0, 8.0)]))
