@@ -7,13 +7,11 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from tulle.auth.v1 import auth_pb2 as pb
 from tulle.auth.v1.auth_pb2_grpc import AuthServiceStub
 
@@ -45,48 +43,11 @@ from services.notifications.postman import Postman
 from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.sender import Sender
 from services.notifications.store import PostgresStore
-from tests.servers import PASSWORD, Nats, Postgres, Valkey, free_port
+from tests.integration.notifications.mails import MailServer
+from tests.servers import PASSWORD, Nats, Postgres, Valkey
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 CHOSEN = "a door of blue glass"
-
-
-class MailServer:
-    """Keeps what it takes; `says` is what it answers to the next mails, which it has taken or not.
-
-    `knows`: whom it takes mail for; None for everybody.
-    """
-
-    def __init__(self) -> None:
-        self.knows: set[str] | None = None
-        self.port = free_port()
-        self.mails: list[EmailMessage] = []
-        self.says: list[str] = []
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self.knows is not None and address not in self.knows:
-            return "550 5.1.1 No such box"
-        envelope.rcpt_tos.append(address)
-        return "250 Go on"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        assert isinstance(envelope.content, bytes)
-        mail: Any = message_from_bytes(envelope.content, policy=policy.default)
-        assert [mail["To"]] == envelope.rcpt_tos
-        self.mails.append(mail)
-        return self.says.pop(0) if self.says else "250 Kept"
-
-    def to(self, address: str) -> list[EmailMessage]:
-        return [mail for mail in self.mails if mail["To"] == address]
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(self, hostname="test"), "127.0.0.1", self.port)
-        async with server:
-            yield
 
 
 class Local:
