@@ -10,7 +10,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from codegen.fields import behaviors, is_map, item_rules
 from codegen.project import Project
 
-_BY_TYPE = {
+_BY_TYPE: dict[str, Any] = {
+    "google.api.HttpBody": {"contentType": "application/json", "data": "e30="},
     "google.protobuf.Timestamp": "2026-01-31T12:00:00Z",
     "google.protobuf.Duration": "1.500s",
 }

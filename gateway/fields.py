@@ -47,6 +47,8 @@ SCALARS = {
     "google.protobuf.StringValue": "string",
     "google.protobuf.BytesValue": "bytes",
 }
+RAW = "google.api.HttpBody"
+"""A body that goes to the method byte for byte."""
 FREE = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
 
 Verbs: TypeAlias = Mapping[str, tuple[Method, HttpRule]]
@@ -60,7 +62,7 @@ def script(contract: Contract) -> str:
 
 
 def tables(contract: Contract) -> str:
-    """TYPES: the fields of each message. ENUMS: their names. ROUTES and PATTERNS: what each path takes. MAX_DEPTH."""
+    """TYPES: the fields of each message. ENUMS: their names. ROUTES and PATTERNS: what each path takes. HEADERS. MAX_DEPTH."""
     routes = _routes(contract)
     patterns = {path: verbs for path, verbs in routes.items() if "{" in path or "*" in path}
     exact = {path: verbs for path, verbs in routes.items() if path not in patterns}
@@ -78,6 +80,7 @@ def tables(contract: Contract) -> str:
             "local PATTERNS = {",
             *(f"  {{{_quoted(pattern(path))}, {_verbs(verbs, contract)}}}," for path, verbs in patterns.items()),
             "}",
+            f"local HEADERS = {{{', '.join(map(_quoted, _headers(contract)))}}}",
             f"local MAX_DEPTH = {hops.MAX_DEPTH}",
         )
     )
@@ -100,7 +103,7 @@ def _types(contract: Contract) -> Mapping[str, list[FieldDescriptor]]:
             free = [field for field in message.fields if field.name not in variables(rule.path)]
             found[_whole(message, rule)] = free
             _collect(free, found)
-        elif rule.body:
+        elif rule.body and not is_raw(message, rule):
             _collect([message.fields_by_name[rule.body]], found)
     return dict(sorted(found.items()))
 
@@ -163,9 +166,21 @@ def _rule(method: Method, rule: HttpRule, contract: Contract) -> str:
     parts = [f"query = {{{', '.join(_query(message, method, rule))}}}"]
     if rule.body == "*":
         parts.append(f"body = {_quoted(_whole(message, rule))}")
+    elif is_raw(message, rule):
+        parts.append("raw = true")
     elif rule.body:
         parts.append(f"body = {_quoted(_body(message, rule).full_name)}")
     return f"{{{', '.join(parts)}}}"
+
+
+def is_raw(message: Descriptor, rule: HttpRule) -> bool:
+    """Whether a request's body is not read at the gateway: what is signed must arrive as it was sent."""
+    field = message.fields_by_name.get(rule.body)
+    return field is not None and field.message_type is not None and field.message_type.full_name == RAW
+
+
+def _headers(contract: Contract) -> list[str]:
+    return sorted({name for method in offered(contract) for name in method.headers})
 
 
 def _body(message: Descriptor, rule: HttpRule) -> Descriptor:

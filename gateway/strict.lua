@@ -1,7 +1,7 @@
 -- The first filter of the edge: refuses what a request says and nobody would hear.
 --
 -- The transcoder drops unknown fields of a body without a word. This script knows every route and
--- every field (ROUTES, PATTERNS, TYPES and ENUMS, made from the contract, then values.lua and body.lua stand
+-- every field (ROUTES, PATTERNS, TYPES, ENUMS and HEADERS, made from the contract, then values.lua and body.lua stand
 -- above it): a name that the contract lacks, a name said twice, two members of a oneof, a value of the wrong
 -- type, or anything that is not strictly JSON is a 400 that names the place.
 
@@ -136,14 +136,17 @@ local function check_rest(handle, headers, encoding)
   local text = read_body(handle)
   if not text then
     return
-  elseif not route.body and is_one_click(verb, kind, text) then
+  elseif not route.body and not route.raw and is_one_click(verb, kind, text) then
     return drop_body(handle)
-  elseif not route.body then
+  elseif not route.body and not route.raw then
     return answer(handle, "400", 3, NO_BODY)
   elseif not is_json(kind) then
     return answer(handle, "415", 3, NOT_JSON)
   elseif encoding and lower(encoding) ~= "identity" then
     return answer(handle, "415", 3, ENCODED, {["accept-encoding"] = "identity"})
+  end
+  if route.raw then
+    return
   end
   fine, problem = pcall(check_body, text, route.body)
   if not fine then
@@ -179,6 +182,9 @@ for _, name in ipairs({
   "accept", "authorization", "content-length", "content-type", "host", "te", "traceparent", "tracestate",
   "transfer-encoding", "upgrade", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-request-id",
 }) do
+  PASSED[name], PASSED_GRPC[name] = true, true
+end
+for _, name in ipairs(HEADERS) do
   PASSED[name], PASSED_GRPC[name] = true, true
 end
 for _, name in ipairs({"grpc-accept-encoding", "grpc-encoding", "grpc-timeout"}) do

@@ -64,6 +64,8 @@ class Method:
     request_id: bool
     """The request has a `request_id` (AIP-155)."""
     http: tuple[HttpRule, ...]
+    headers: frozenset[str] = frozenset()
+    """What it reads of a call's metadata."""
 
     @property
     def path(self) -> str:
@@ -209,6 +211,8 @@ def _method(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> M
         returns_secret=_has_secret(method.output_type, pool, frozenset()),
         request_id="request_id" in method.input_type.fields_by_name,
         http=_http(method, pool),
+        # The contract of a release before there were headers is read too.
+        headers=frozenset(getattr(policy, "headers", ())),
     )
 
 

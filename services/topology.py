@@ -87,6 +87,7 @@ SERVICES = (
             "tulle.billing.v1.BillingService",
             "tulle.billing.v1.InvoicesService",
             "tulle.billing.v1.AccountingService",
+            "tulle.billing.v1.WebhooksService",
             EVENTS,
         ),
         needs=("postgres", "nats", "payments"),

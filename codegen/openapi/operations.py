@@ -12,6 +12,7 @@ from codegen.bindings import Binding
 from codegen.fields import behaviors
 from codegen.openapi import errors, schemas
 from codegen.project import Project
+from gateway.fields import is_raw
 from mesh.contract import NONE, OPTIONAL, Method
 
 Json = dict[str, Any]
@@ -56,7 +57,8 @@ def who_and_how_often(method: Method) -> str:
 
 def _parameters(project: Project, binding: Binding) -> list[Json]:
     path = [_in_path(project, name, field) for name, field in binding.path if field is not None]
-    return [*path, *(_in_query(project, name, field) for name, field in binding.query)]
+    query = [_in_query(project, name, field) for name, field in binding.query]
+    return [*path, *query, *map(_in_header, sorted(binding.method.headers))]
 
 
 def _in_path(project: Project, name: str, field: FieldDescriptor) -> Json:
@@ -67,6 +69,11 @@ def _in_path(project: Project, name: str, field: FieldDescriptor) -> Json:
     description = project.source.comment(field.full_name)
     known = {"name": name, "in": "path", "required": True, "description": description}
     return {**known, "schema": schema, "example": example}
+
+
+def _in_header(name: str) -> Json:
+    description = "Read by the method itself."
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
 
 
 def _in_query(project: Project, name: str, field: FieldDescriptor) -> Json:
@@ -90,6 +97,8 @@ def _request(project: Project, binding: Binding) -> Descriptor:
 def _body(project: Project, binding: Binding) -> Json:
     """The body's schema: a field of the request, the request, or the request without what the path carries."""
     message, bound = _request(project, binding), frozenset(name for name, _ in binding.path)
+    if is_raw(message, binding.rule):
+        return {"required": True, "content": {"application/json": {"schema": {}}}}
     if binding.rule.body != "*":
         message, bound = message.fields_by_name[binding.rule.body].message_type, frozenset()
     schema = schemas.of_message(project, message, closed=True, without=bound) if bound else schemas.reference(message)

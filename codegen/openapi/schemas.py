@@ -25,6 +25,7 @@ _TYPES: dict[int, Schema] = {
     FieldDescriptor.CPPTYPE_FLOAT: {"type": "number", "format": "float"},
 }
 _WELL_KNOWN: dict[str, Schema] = {
+    "google.api.HttpBody": {},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
     "google.protobuf.FieldMask": {"type": "string"},

@@ -210,6 +210,18 @@ def _level(project: Project, method: Method) -> int:
     return int(project.contract.pool.FindMethodByName(full_name(method)).GetOptions().idempotency_level)
 
 
+def headers_are_free(project: Project) -> Iterator[Finding]:
+    """A method reads no header that means something to the platform itself."""
+    for method in _with_policy(project):
+        for name in sorted(method.headers):
+            if not re.fullmatch(r"[a-z][a-z-]*", name) or name.startswith(("x-", "grpc-")) or name in _OWN_HEADERS:
+                what = f"reads the header `{name}`, which is the platform's own or no name in lower case"
+                yield found(project, method, name, what, "take a field of the request, or `call.caller` for who calls")
+
+
+_OWN_HEADERS = ("authorization", "content-type", "cookie", "host", "te", "traceparent", "tracestate", "user-agent")
+
+
 def clients_do_not_stream(project: Project) -> Iterator[Finding]:
     for method in project.contract.methods:
         if project.contract.pool.FindMethodByName(full_name(method)).client_streaming:
@@ -237,5 +249,6 @@ RULES = (
     reasons_are_raised,
     emits_own_events,
     effects_are_declared,
+    headers_are_free,
     clients_do_not_stream,
 )

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from codegen import examples
 from codegen.project import Project
-from gateway.fields import SCALARS, json_name
+from gateway.fields import SCALARS, is_raw, json_name
 from gateway.templates import variables
 from mesh.contract import HttpRule, Method
 
@@ -57,8 +57,15 @@ class Requests:
         return found
 
     @property
+    def raw(self) -> bool:
+        """Whether the body goes to the method byte for byte."""
+        return is_raw(self.message, self.route.rule)
+
+    @property
     def body_fields(self) -> list[FieldDescriptor]:
-        """The fields of the body itself."""
+        """The fields of the body itself, none if nobody on the way knows them."""
+        if self.raw:
+            return []
         if self.route.rule.body == "*":
             return [f for f in self.message.fields if f.name not in self.bound]
         return list(self._resource.fields) if self.route.rule.body else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Violation
+from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Unauthenticated, Violation
 
 
 class UnknownPlan(Invalid):
@@ -13,6 +13,10 @@ class UnknownPlan(Invalid):
 
 class UnknownPaymentToken(Invalid):
     """The payment provider knows no payment method of this token; make a new one in the client."""
+
+
+class WebhookMalformed(Invalid):
+    """The body is no event of the payment provider."""
 
 
 class PlanOfAnotherProduct(Invalid):
@@ -114,3 +118,11 @@ class PaymentMethodNotFound(NotFound):
 def refuse(error: type[Invalid], field: str, description: str) -> NoReturn:
     """Raise `error`, naming the field."""
     raise error(violations=(Violation(field, description),))
+
+
+class WebhookForged(Unauthenticated):
+    """The signature is not the payment provider's; check the endpoint's signing secret."""
+
+
+class WebhookStale(Unauthenticated):
+    """The signature is older than five minutes, or from the future; send the event again with a new one."""

@@ -124,6 +124,11 @@ PLANTS = {
         "emits",
         (("deadline: {nanos: 500000000}", 'deadline: {nanos: 500000000}\n      emits: ["tulle.shop.v1.Sent"]'),),
     ),
+    "a header of the platform": Plant(
+        methods.headers_are_free,
+        "authorization",
+        (('reasons: ["SOLD_OUT"]', 'reasons: ["SOLD_OUT"]\n      headers: ["authorization"]'),),
+    ),
     "a stream of requests": Plant(
         methods.clients_do_not_stream,
         "rpc CountOrders",

@@ -89,6 +89,7 @@ class MethodPolicy(_message.Message):
     DEADLINE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     EMITS_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
     end_user: Global___EndUser.ValueType
     """What the call must carry of an end user, whichever workload forwards it."""
     fresh: _builtins.bool
@@ -131,6 +132,12 @@ class MethodPolicy(_message.Message):
     def emits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Full names of the event messages that a call may publish."""
 
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Headers that the method reads besides its request, in lower case: the
+        gateway drops all others that are not the platform's own.
+        """
+
     def __init__(
         self,
         *,
@@ -142,10 +149,11 @@ class MethodPolicy(_message.Message):
         deadline: _duration_pb2.Duration | None = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         emits: _abc.Iterable[_builtins.str] | None = ...,
+        headers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "rate_limit", b"rate_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "deadline", b"deadline", "emits", b"emits", "end_user", b"end_user", "fresh", b"fresh", "rate_limit", b"rate_limit", "reasons", b"reasons", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "deadline", b"deadline", "emits", b"emits", "end_user", b"end_user", "fresh", b"fresh", "headers", b"headers", "rate_limit", b"rate_limit", "reasons", b"reasons", "roles", b"roles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
