@@ -62,7 +62,7 @@ def script(contract: Contract) -> str:
 
 
 def tables(contract: Contract) -> str:
-    """TYPES: the fields of each message. ENUMS: their names. ROUTES and PATTERNS: what each path takes. HEADERS. MAX_DEPTH."""
+    """TYPES: the fields of each message. ENUMS: their names. ROUTES, PATTERNS: what paths take. HEADERS. MAX_DEPTH."""
     routes = _routes(contract)
     patterns = {path: verbs for path, verbs in routes.items() if "{" in path or "*" in path}
     exact = {path: verbs for path, verbs in routes.items() if path not in patterns}

@@ -13,6 +13,7 @@ from codegen.fields import behaviors, is_map, item_rules, rules_of
 from codegen.openapi import rules as as_schema
 from codegen.openapi.rules import Schema
 from codegen.project import Project
+from gateway.fields import RAW
 from mesh import contract
 
 _TYPES: dict[int, Schema] = {
@@ -25,7 +26,7 @@ _TYPES: dict[int, Schema] = {
     FieldDescriptor.CPPTYPE_FLOAT: {"type": "number", "format": "float"},
 }
 _WELL_KNOWN: dict[str, Schema] = {
-    "google.api.HttpBody": {},
+    RAW: {},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
     "google.protobuf.FieldMask": {"type": "string"},
@@ -42,7 +43,7 @@ _WELL_KNOWN: dict[str, Schema] = {
     "google.protobuf.DoubleValue": _TYPES[FieldDescriptor.CPPTYPE_DOUBLE],
     "google.protobuf.FloatValue": _TYPES[FieldDescriptor.CPPTYPE_FLOAT],
 }
-HTTP_BODY = "google.api.HttpBody"
+HTTP_BODY = RAW
 """Its bytes are the answer's body over REST, whatever they are."""
 _ZEROS: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "array": []}
 

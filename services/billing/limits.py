@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.billing.domain import charging, dunning, entities, invoicing, ledger, reading
+from services.billing.domain import charging, dunning, entities, invoicing, ledger, reading, webhooks
 
 limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
@@ -39,3 +39,7 @@ limit(
 )
 limit("BILLING_LISTED", reading.DEFAULT_PAGE, "rows", "A screenful, for whoever does not say how many.")
 limit("BILLING_LISTED_MOST", reading.LARGEST_PAGE, "rows", "Of 2 KiB with few lines: far under the longest answer.")
+limit("WEBHOOK_FRESH", webhooks.FRESH_FOR.total_seconds(), "s", "Between the signing of a webhook and its arrival.")
+limit("WEBHOOK_SIGNATURE", webhooks.SIGNATURE_LONGEST, "characters", "Of a signature; more is not even looked at.")
+limit("WEBHOOK_SECRETS", webhooks.SECRETS_MOST, "secrets", "The new and the old one while they are rotated.")
+limit("WEBHOOK_KEPT", webhooks.NOTICE_KEPT.total_seconds(), "s", "So long Stripe can be asked to send one again.")

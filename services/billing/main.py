@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from tulle.billing.v1.accounting_pb2_grpc import add_AccountingServiceServicer_to_server
 from tulle.billing.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from tulle.billing.v1.invoices_pb2_grpc import add_InvoicesServiceServicer_to_server
+from tulle.billing.v1.webhooks_pb2_grpc import add_WebhooksServiceServicer_to_server
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
+from infra import limits
 from infra.events.backlog import Backlogs
 from infra.events.bus import open_bus
 from infra.events.consumer import Consumer
@@ -18,7 +20,7 @@ from infra.events.relay import Relay
 from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
 from infra.idempotency import Idempotency
-from infra.postgres import open_database
+from infra.postgres import Connection, open_database
 from infra.settings import ServiceSettings
 from mesh.app import App
 from mesh.auth import Sessions, token_verifier
@@ -27,11 +29,13 @@ from mesh.paging import PageTokens
 from mesh.server import main
 from services.billing.accounting import AccountingServicer
 from services.billing.domain.billing import Billing
+from services.billing.domain.webhooks import NOTICE_KEPT, Webhooks
 from services.billing.events import subscriptions
 from services.billing.invoices import InvoicesServicer
 from services.billing.payments import open_payments
 from services.billing.servicer import BillingServicer
-from services.billing.store import PostgresStore
+from services.billing.store import PostgresStore, sql
+from services.billing.webhooks import WebhooksServicer
 
 
 class Settings(ServiceSettings):
@@ -51,7 +55,9 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         open_channel(settings.outbound_socket) as channel,
         open_payments(settings.stripe_url, settings.secret("stripe-key")) as payments,
     ):
-        billing = Billing.of(PostgresStore(database), payments, now=lambda: datetime.now(UTC))
+        store = PostgresStore(database)
+        billing = Billing.of(store, payments, _now)
+        webhooks = Webhooks(store, lambda: settings.secret("stripe-webhook").split(), _now)
         pages = PageTokens(settings.secret("page-key"))
         backlogs = Backlogs(database, bus, settings.workload)
         yield App(
@@ -60,6 +66,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 (add_BillingServiceServicer_to_server, BillingServicer(billing, pages)),
                 (add_InvoicesServiceServicer_to_server, InvoicesServicer(billing, pages)),
                 (add_AccountingServiceServicer_to_server, AccountingServicer(billing)),
+                (add_WebhooksServiceServicer_to_server, WebhooksServicer(webhooks)),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
             ),
             tokens=token_verifier(channel, settings),
@@ -71,10 +78,18 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 Consumer(database, bus, settings.workload, subscriptions(billing)).run,
             ),
             jobs=(
-                Housekeeping(database).run,
+                Housekeeping(database, _clean).run,
                 backlogs.run,
             ),
         )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _clean(connection: Connection, now: datetime) -> int:
+    return int(await sql.clean_notices(connection, cutoff=now - NOTICE_KEPT, batch=limits.CLEAN_BATCH))
 
 
 if __name__ == "__main__":

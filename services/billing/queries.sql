@@ -246,3 +246,21 @@ VALUES (
 )
 ON CONFLICT (refund_id) DO UPDATE
    SET state = excluded.state, provider_id = excluded.provider_id, failure = excluded.failure;
+
+-- name: take_notice(notice_id, kind, receive_time, event)$
+WITH taken AS (
+    INSERT INTO provider_notices (notice_id, kind, receive_time) VALUES (:notice_id, :kind, :receive_time)
+    ON CONFLICT (notice_id) DO NOTHING
+    RETURNING notice_id
+), reminded AS (
+    INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM taken WHERE (:event::new_event).event_id IS NOT NULL
+)
+SELECT count(*) FROM taken;
+
+-- name: clean_notices(cutoff, batch)$
+WITH old AS (
+    DELETE FROM provider_notices WHERE notice_id IN (
+        SELECT notice_id FROM provider_notices WHERE receive_time < :cutoff ORDER BY receive_time LIMIT :batch
+    ) RETURNING 1
+)
+SELECT count(*) FROM old;

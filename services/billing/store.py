@@ -192,6 +192,12 @@ class PostgresStore:
         async with self.database.connection() as connection:
             await sql.put_refund(connection, **asdict(refund))
 
+    async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
+        event = row(reminder, publish_at=now) if reminder else None
+        named = {"notice_id": notice_id, "kind": kind, "receive_time": now, "event": event}
+        async with self.database.connection() as connection:
+            return bool(await sql.take_notice(connection, **named))
+
     async def _one(self, query: Any, made: Callable[[Row], T], **named: object) -> T | None:
         async with self.database.connection() as connection:
             found = await query(connection, **named)

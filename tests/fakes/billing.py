@@ -70,6 +70,7 @@ class FakeStore:
         self.billed: set[tuple[OrganisationId, str]] = set()
         self.events: list[tuple[int, Event]] = []
         self.reminders: list[tuple[datetime, Event]] = []
+        self.notices: set[str] = set()
         self._running = False
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -198,6 +199,14 @@ class FakeStore:
 
     async def refunds(self, charge_id: str) -> Sequence[Refund]:
         return [one for one in self.of(Refund) if one.charge_id == charge_id]
+
+    async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
+        if notice_id in self.notices:
+            return False
+        self.notices.add(notice_id)
+        if reminder:
+            self.reminders.append((now, reminder))
+        return True
 
     async def put_refund(self, refund: Refund) -> None:
         self.kept[refund.refund_id] = refund

@@ -123,6 +123,9 @@ class PaymentStore(Protocol):
     async def put_refund(self, refund: Refund) -> None:
         """Keep it, or what has become of it."""
 
+    async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
+        """Keep that the provider told us something, and publish the reminder now; nothing and False if it is known."""
+
 
 class Store(PlanStore, LedgerStore, SubscriptionStore, InvoiceStore, PaymentStore, Protocol):
     """All of it."""

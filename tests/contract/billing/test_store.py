@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.model import OrganisationId, UserId
+from mesh.model import Caller, OrganisationId, UserId
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -21,6 +21,7 @@ from services.billing.domain.entities import (
     SubscriptionState,
     Use,
 )
+from services.billing.domain.events import ChargeDue, due
 from tests.contract.billing.stores import Kept
 from tests.fakes.billing import ENTITY
 
@@ -268,3 +269,12 @@ async def test_uses_count_once(kept: Kept) -> None:
     await kept.store.put_subscription(replace(subscription(), state=SubscriptionState.ENDED))
     assert await kept.store.use(use) == use
     assert await kept.store.use(replace(use, usage_id="three")) is None
+
+
+async def test_notices_are_taken_once(kept: Kept) -> None:
+    """What the provider tells is kept once with its reminder; again, it is neither kept nor reminded of."""
+    reminder = due(ChargeDue, Caller("billing"), ADAS, "charge_1")
+    taken = [await kept.store.take_notice(one, "paid", reminder, NOON) for one in ("evt_1", "evt_1", "evt_2")]
+    assert taken == [True, False, True]
+    assert await kept.store.take_notice("evt_3", "else", None, NOON)
+    assert await kept.reminded() == 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 
+from infra.local.payments.hooks import signature
 from mesh.model import new_id
 from tests.e2e.people import Person
 from tests.e2e.stories import Scene, Stories, post
@@ -307,3 +309,25 @@ async def _(scene: Scene) -> httpx.Response:
     await save(person, CARD_TO_CONFIRM)
     started = await start(person, "team-monthly")
     return await corrected(scene, "void", started["openInvoiceId"])
+
+
+async def webhook(scene: Scene, body: bytes = b'{"id": "evt_1"}', secret: str = "", age: int = 0) -> httpx.Response:
+    """What the payment provider would send, signed so long ago."""
+    signed = signature(secret or scene.stack.layout.secret("billing", "stripe-webhook"), body, int(time.time()) - age)
+    headers = {"content-type": "application/json; charset=utf-8", "stripe-signature": signed}
+    return await scene.newcomer().rest.post("/v1/billing/webhooks:stripe", content=body, headers=headers)
+
+
+@STORIES.provokes("ReceiveStripeEvent", "WEBHOOK_FORGED")
+async def _(scene: Scene) -> httpx.Response:
+    return await webhook(scene, secret="whsec_mine")
+
+
+@STORIES.provokes("ReceiveStripeEvent", "WEBHOOK_STALE")
+async def _(scene: Scene) -> httpx.Response:
+    return await webhook(scene, age=301)
+
+
+@STORIES.provokes("ReceiveStripeEvent", "WEBHOOK_MALFORMED")
+async def _(scene: Scene) -> httpx.Response:
+    return await webhook(scene, body=b"[]")

@@ -22,6 +22,13 @@ def test_a_body_lacks_what_the_path_binds() -> None:
     assert 'name = "user_id"' not in row
 
 
+def test_a_signed_body_is_nobodys_business() -> None:
+    """What is passed on byte for byte has no known fields, and its headers are let through."""
+    tables = fields.tables(contract())
+    assert '["/v1/billing/webhooks:stripe"] = {POST = {query = {}, raw = true}}' in tables
+    assert 'local HEADERS = {"stripe-signature"}' in tables
+
+
 def test_a_body_of_one_field_leaves_the_rest_to_the_query() -> None:
     """update_mask is a query parameter, the profile's own fields are not."""
     row = next(line for line in fields.tables(contract()).splitlines() if line.startswith('  ["/v1/users/me"]'))
