@@ -58,7 +58,7 @@ async def test_slow_payment_arrives_by_webhook(stack: Stack, somebody: Person, f
     await eventually(all_arrived)
     posted = await stack.rows(
         "billing",
-        "SELECT amount FROM entries JOIN charges ON source = 'charge:' || charge_id "
+        "SELECT entries.amount FROM entries JOIN charges ON source = 'charge:' || charge_id "
         f"WHERE account = 'clearing' AND invoice_id = '{invoice_id}'",
     )
     assert [row["amount"] for row in posted] == [1071]
