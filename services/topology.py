@@ -103,11 +103,12 @@ SERVICES = (
             "tulle.notifications.v1.DeliveriesService",
             "tulle.notifications.v1.PreferencesService",
             "tulle.notifications.v1.InboxService",
+            "tulle.notifications.v1.PushService",
             EVENTS,
         ),
         needs=("postgres", "nats", "mail"),
         calls=("auth", "users"),
-        keys=("address-key", "page-key", "unsubscribe-key"),
+        keys=("address-key", "page-key", "push-key", "unsubscribe-key"),
     ),
 )
 

@@ -10,10 +10,10 @@ from tulle.billing.v1 import events_pb2 as billing
 from infra.events.received import Received, Subscriptions
 from mesh.model import UserId, new_id
 from services.notifications.domain.deliveries import Delivery, Store
-from services.notifications.inbox.domain import Inbox
+from services.notifications.telling import Telling
 
 
-def subscriptions(store: Store, inbox: Inbox) -> Subscriptions:
+def subscriptions(store: Store, telling: Telling) -> Subscriptions:
     """Which event is handled how: each leaves a delivery, which the sender takes, or a message in an inbox."""
 
     async def mail_requested(event: Received) -> None:
@@ -29,15 +29,19 @@ def subscriptions(store: Store, inbox: Inbox) -> Subscriptions:
         )
 
     async def account_created(event: Received) -> None:
-        await inbox.tell(UserId(event.payload.user_id), "welcome")
+        await telling.tell(UserId(event.payload.user_id), "welcome")
 
     async def invoice_paid(event: Received) -> None:
-        await store.add(mail("invoice_paid", event, number=event.payload.number, **_amount(event)))
+        paid = event.payload
+        await store.add(mail("invoice_paid", event, number=paid.number, **_amount(event)))
+        known = {"number": paid.number, "invoice_id": paid.invoice_id}
+        await telling.tell(UserId(paid.user_id), "invoice_paid", known)
 
     async def payment_failed(event: Received) -> None:
         paid = event.payload
         again = paid.next_attempt_time.ToDatetime(UTC).isoformat() if paid.HasField("next_attempt_time") else ""
         await store.add(mail("payment_failed", event, next_attempt_time=again, **_amount(event)))
+        await telling.tell(UserId(paid.user_id), "payment_failed", {"invoice_id": paid.invoice_id})
 
     return {
         auth.AccountCreated: account_created,

@@ -16,6 +16,7 @@ from tulle.notifications.v1.notifications_pb2_grpc import (
     add_NotificationsServiceServicer_to_server,
 )
 from tulle.notifications.v1.preferences_pb2_grpc import add_PreferencesServiceServicer_to_server
+from tulle.notifications.v1.push_pb2_grpc import add_PushServiceServicer_to_server
 
 from infra import limits
 from infra.events.backlog import Backlogs
@@ -37,7 +38,7 @@ from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
 from services.notifications.inbox.cleaning import clean_inboxes
-from services.notifications.inbox.domain import Inbox
+from services.notifications.inbox.domain import Inbox, words
 from services.notifications.inbox.limits import WATCH_EVERY
 from services.notifications.inbox.servicer import InboxServicer
 from services.notifications.inbox.store import PostgresInboxes
@@ -47,9 +48,17 @@ from services.notifications.limits import DELIVERIES_KEPT
 from services.notifications.postman import Postman
 from services.notifications.preferences_servicer import PreferencesServicer
 from services.notifications.preferences_store import PostgresPreferences
+from services.notifications.push.checking import checked
+from services.notifications.push.cleaning import clean_pushes
+from services.notifications.push.courier import HttpCourier, PushWorker, open_client
+from services.notifications.push.domain import Pushes
+from services.notifications.push.encryption import Vapid
+from services.notifications.push.servicer import PushServicer
+from services.notifications.push.store import PostgresPushes
 from services.notifications.sender import Sender
 from services.notifications.servicer import DeliveriesServicer, NotificationsServicer
 from services.notifications.store import PostgresStore, sql
+from services.notifications.telling import Telling
 
 
 class Settings(ServiceSettings):
@@ -58,6 +67,10 @@ class Settings(ServiceSettings):
     workload: str = "notifications"
     smtp_servers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(between_commas)] = ("127.0.0.1:1025",)
     """`host:port` of each mail server, with commas between: the first that takes a mail gets it."""
+    push_loopback: bool = False
+    """Whether pushes may go to this machine, also without TLS: for tests and demonstrations alone."""
+    push_contact: str = ""
+    """Where operators of push services find ours: `mailto:…` or an https URL; the public URL if empty."""
 
 
 @asynccontextmanager
@@ -67,6 +80,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         open_database(settings) as database,
         open_bus(settings) as bus,
         open_channel(settings.outbound_socket) as channel,
+        open_client(loopback=settings.push_loopback) as web,
     ):
         store, preferences = PostgresStore(database), PostgresPreferences(database)
         links = Links(settings.secret("unsubscribe-key").encode(), settings.public_url)
@@ -84,6 +98,10 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         inboxes = PostgresInboxes(database)
         watching = Watching(inboxes.versions, WATCH_EVERY)
         inbox = Inbox(inboxes, watching.bell, _now)
+        vapid = Vapid(settings.secret("push-key"), settings.push_contact or settings.public_url)
+        check = checked(loopback=settings.push_loopback)
+        pushes = Pushes(PostgresPushes(database), HttpCourier(web, vapid), check, words, _now)
+        telling = Telling(inbox, pushes, preferences)
         sender = Sender(sending)
         database.after_commit(sender.wake)
         choosing = Choosing(preferences, _now)
@@ -97,6 +115,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     add_InboxServiceServicer_to_server,
                     InboxServicer(inbox, PageTokens(settings.secret("page-key"))),
                 ),
+                (add_PushServiceServicer_to_server, PushServicer(pushes, vapid.public_key)),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
             ),
             tokens=token_verifier(channel, settings),
@@ -104,9 +123,10 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             ready=(database.ready, bus.ready),
             workers=(watching.run,),
             jobs=(
-                Consumer(database, bus, settings.workload, subscriptions(store, inbox)).run,
+                Consumer(database, bus, settings.workload, subscriptions(store, telling)).run,
                 sender.run,
-                Housekeeping(database, _clean, clean_inboxes).run,
+                PushWorker(pushes).run,
+                Housekeeping(database, _clean, clean_inboxes, clean_pushes).run,
                 backlogs.run,
             ),
         )

@@ -1,7 +1,11 @@
-"""Whose objects the requests of notifications name: nobody's, everybody asks about themselves."""
+"""Whose objects the requests of notifications name; else everybody asks about themselves."""
 
 from __future__ import annotations
 
 from services.objects import Object
 
-OBJECTS: tuple[Object, ...] = ()
+_NOBODY_S = "ENDPOINT_NOT_FOUND"
+
+OBJECTS = (
+    Object("/tulle.notifications.v1.PushService/RemoveEndpoint", "endpoint_id", "endpoint", _NOBODY_S, _NOBODY_S),
+)

@@ -30,8 +30,17 @@ class Text:
 
 TEXTS: Mapping[str, Text] = {
     "welcome": Text("Welcome", "Your account is ready."),
+    "invoice_paid": Text("Invoice paid", "Invoice {number} is paid. Thank you."),
+    "payment_failed": Text("Payment failed", "A payment did not go through. Please look at your payment method."),
 }
 """By kind. A kind stays here for as long as messages of it are kept."""
+
+
+def words(kind: str, variables: Mapping[str, str]) -> tuple[str, str]:
+    """Title and body. Of a kind that a newer release has told: its name."""
+    if text := TEXTS.get(kind):
+        return text.title.format_map(variables), text.body.format_map(variables)
+    return kind.replace("_", " ").capitalize(), ""
 
 
 @dataclass(frozen=True)
@@ -46,15 +55,13 @@ class Message:
 
     @property
     def title(self) -> str:
-        """One line. Of a kind that a newer release has told: its name."""
-        text = TEXTS.get(self.kind)
-        return text.title.format_map(self.variables) if text else self.kind.replace("_", " ").capitalize()
+        """One line."""
+        return words(self.kind, self.variables)[0]
 
     @property
     def body(self) -> str:
         """The rest; may be empty."""
-        text = TEXTS.get(self.kind)
-        return text.body.format_map(self.variables) if text else ""
+        return words(self.kind, self.variables)[1]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def _good_url(text: str, *, loopback: bool) -> bool:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         return False
-    return allowed_scheme(url, loopback=loopback) and (not _is_address(url.host) or is_public(url.host, loopback=loopback))
+    public = not _is_address(url.host) or is_public(url.host, loopback=loopback)
+    return public and allowed_scheme(url, loopback=loopback)
 
 
 def _is_address(host: str) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from mesh.model import new_id
+from services.notifications.push.domain import ENDPOINTS_MOST
 from tests.e2e.people import Person
 from tests.e2e.stories import Scene, Stories
 
@@ -41,3 +43,48 @@ async def _(scene: Scene) -> httpx.Response:
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
     return await person.rest.get("/v1/inbox/messages", params={"pageToken": "nope"}, headers=person.bearer)
+
+
+ENDPOINTS = "/v1/push/endpoints"
+BROWSER = {
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
+"""Keys of RFC 8291's example."""
+
+
+async def _registered(person: Person, url: str = "") -> httpx.Response:
+    body = {"url": url or f"https://push.example.net/{new_id('browser')}", **BROWSER}
+    return await person.rest.post(ENDPOINTS, json=body, headers=person.bearer)
+
+
+@STORIES.owns("endpoint")
+async def _(person: Person) -> str:
+    return str((await _registered(person)).json()["endpointId"])
+
+
+@STORIES.provokes("RegisterEndpoint", "BAD_ENDPOINT")
+async def _(scene: Scene) -> httpx.Response:
+    return await _registered(await scene.somebody(), "https://192.168.0.1/send")
+
+
+@STORIES.provokes("RegisterEndpoint", "TOO_MANY_ENDPOINTS")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    for _ in range(ENDPOINTS_MOST):
+        assert (await _registered(person)).status_code == 200
+    return await _registered(person)
+
+
+@STORIES.provokes("RegisterEndpoint", "ENDPOINT_TAKEN")
+async def _(scene: Scene) -> httpx.Response:
+    first, second = await scene.somebody(), await scene.somebody()
+    url = f"https://push.example.net/{new_id('browser')}"
+    assert (await _registered(first, url)).status_code == 200
+    return await _registered(second, url)
+
+
+@STORIES.provokes("RemoveEndpoint", "ENDPOINT_NOT_FOUND")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    return await person.rest.delete(f"{ENDPOINTS}/{new_id('endpoint')}", headers=person.bearer)

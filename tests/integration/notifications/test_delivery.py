@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tulle.auth.v1 import auth_pb2 as pb
@@ -17,7 +17,7 @@ from tulle.auth.v1.auth_pb2_grpc import AuthServiceStub
 
 from infra.events.bus import open_bus
 from infra.events.consumer import Consumer
-from infra.postgres import open_database
+from infra.postgres import Database, open_database
 from infra.settings import ServiceSettings
 from mesh.app import App
 from mesh.call import Peer
@@ -32,7 +32,7 @@ from services.notifications.domain.judging import Judging
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
-from services.notifications.inbox.domain import Inbox
+from services.notifications.inbox.domain import Inbox, words
 from services.notifications.inbox.limits import WATCH_EVERY
 from services.notifications.inbox.store import PostgresInboxes
 from services.notifications.inbox.watching import Watching
@@ -41,8 +41,11 @@ from services.notifications.limits import MAILS_TO_ADDRESS
 from services.notifications.main import Settings, _now
 from services.notifications.postman import Postman
 from services.notifications.preferences_store import PostgresPreferences
+from services.notifications.push.domain import Pushes
+from services.notifications.push.store import PostgresPushes
 from services.notifications.sender import Sender
 from services.notifications.store import PostgresStore
+from services.notifications.telling import Telling
 from tests.integration.notifications.mails import MailServer
 from tests.servers import PASSWORD, Nats, Postgres, Valkey
 
@@ -144,14 +147,21 @@ async def sending(settings: Settings, app: App) -> AsyncIterator[PostgresStore]:
         links = Links(b"key", settings.public_url)
         sender = Sender(Sending(store, judging, directory, templates, postman, links, b"key", _now))
         database.after_commit(sender.wake)
-        inboxes = PostgresInboxes(database)
-        inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
-        consumer = Consumer(database, bus, settings.workload, subscriptions(store, inbox))
+        telling = in_app(database)
+        consumer = Consumer(database, bus, settings.workload, subscriptions(store, telling))
         tasks = [asyncio.ensure_future(worker()) for worker in (consumer.run, sender.run)]
         try:
             yield store
         finally:
             await ended(*tasks)
+
+
+def in_app(database: Database) -> Telling:
+    """An inbox that nobody watches, and pushes that nobody sends."""
+    inboxes, nobody = PostgresInboxes(database), cast(Any, None)
+    inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
+    pushes = Pushes(PostgresPushes(database), nobody, nobody, words, _now)
+    return Telling(inbox, pushes, PostgresPreferences(database))
 
 
 async def eventually(true: Callable[[], object], seconds: float = 20) -> None:

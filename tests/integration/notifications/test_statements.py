@@ -8,11 +8,12 @@ from infra.postgres import open_database
 from infra.settings import ServiceSettings
 from services.notifications import preferences_store, store
 from services.notifications.inbox import store as inbox
+from services.notifications.push import store as push
 from tests.servers import PASSWORD, Postgres
 
 STATEMENTS = [
     pytest.param(getattr(part.sql, name).sql, id=name)
-    for part in (store, preferences_store, inbox)
+    for part in (store, preferences_store, inbox, push)
     for name in part.sql.available_queries
     if not name.endswith("_cursor")
 ]

@@ -1,0 +1,216 @@
+"""Pushes against a real push service over HTTP: one that decrypts as a browser would, and checks who sends."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.server
+import json
+import struct
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from mesh.model import UserId, new_id
+from services.notifications.push import courier
+from services.notifications.push.courier import HttpCourier, open_client
+from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Keys, Unclear
+from services.notifications.push.encryption import Vapid
+
+NOTICE = json.dumps({"title": "Zahlung fehlgeschlagen", "body": "Grüße"}, ensure_ascii=False).encode()
+
+
+class Browser:
+    """Its keys, and how it reads a push (RFC 8291, written from the RFC)."""
+
+    def __init__(self) -> None:
+        self.key, self.auth = ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef"
+        self.public = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.public, self.auth)
+
+    def read(self, body: bytes) -> bytes:
+        salt, (size, length) = body[:16], struct.unpack("!LB", body[16:21])
+        sender, record = body[21 : 21 + length], body[21 + length :]
+        assert len(record) <= size
+        shared = self.key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sender))
+        secret = _hkdf(self.auth, shared, b"WebPush: info\0" + self.public + sender, 32)
+        key = _hkdf(salt, secret, b"Content-Encoding: aes128gcm\0", 16)
+        nonce = _hkdf(salt, secret, b"Content-Encoding: nonce\0", 12)
+        plain = AESGCM(key).decrypt(nonce, record, None)
+        assert plain.endswith(b"\x02")
+        return plain[:-1]
+
+
+def _hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
+
+
+@dataclass
+class Service:
+    """A push service on this machine: what it heard, and what it says to the next pushes."""
+
+    port: int = 0
+    heard: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
+    says: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
+    silent: threading.Event = field(default_factory=threading.Event)
+    """While set it takes pushes without an answer."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/send/x"
+
+    def endpoint(self, browser: Browser, url: str = "") -> Endpoint:
+        return Endpoint(new_id("endpoint"), UserId("u"), url or self.url, browser.keys, datetime.now(UTC))
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    made = Service()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            made.heard.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            if made.silent.is_set():
+                self.close_connection = True
+                return
+            status, headers = made.says.pop(0) if made.says else (201, {})
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield made
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def vapid() -> Vapid:
+    return Vapid("secret", "mailto:push@example.com")
+
+
+@pytest.fixture
+async def sender(vapid: Vapid) -> AsyncIterator[HttpCourier]:
+    async with open_client(loopback=True) as client:
+        yield HttpCourier(client, vapid)
+
+
+async def test_only_the_browser_reads_it(service: Service, sender: HttpCourier) -> None:
+    """The push service gets a body that only the browser's key opens, another each time, and how long to keep it."""
+    browser = Browser()
+    for _ in range(2):
+        assert await sender.send(service.endpoint(browser), NOTICE, 120.4) == Answer(201)
+    bodies = [body for _, _, body in service.heard]
+    assert [browser.read(body) for body in bodies] == [NOTICE, NOTICE]
+    assert bodies[0][:86] != bodies[1][:86]
+    assert b"Zahlung" not in bodies[0]
+    path, headers, _ = service.heard[0]
+    assert (path, headers["host"], headers["ttl"]) == ("/send/x", f"127.0.0.1:{service.port}", "120")
+    assert headers["content-encoding"] == "aes128gcm"
+
+
+async def test_the_push_service_knows_who_sends(service: Service, sender: HttpCourier, vapid: Vapid) -> None:
+    """Whoever has the key that browsers subscribe with signs, for this origin alone and not for long (RFC 8292)."""
+    await sender.send(service.endpoint(Browser()), NOTICE, 60)
+    scheme, _, rest = service.heard[0][1]["authorization"].partition(" ")
+    given = dict(part.strip().split("=", 1) for part in rest.split(","))
+    assert (scheme, given["k"]) == ("vapid", vapid.public_key)
+    point = base64.urlsafe_b64decode(given["k"] + "=")
+    number = [base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (point[1:33], point[33:])]
+    key = ECKey.import_key({"kty": "EC", "crv": "P-256", "x": number[0], "y": number[1]})
+    token = jwt.decode(given["t"], key, algorithms=["ES256"])
+    assert token.claims["aud"] == f"http://127.0.0.1:{service.port}"
+    assert token.claims["sub"] == "mailto:push@example.com"
+    assert 0 < token.claims["exp"] - datetime.now(UTC).timestamp() <= 86400
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ((410, {}), Answer(410)),
+        ((429, {"retry-after": "30"}), Answer(429, 30)),
+        ((503, {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}), Answer(503)),
+    ],
+)
+async def test_what_it_says_is_told(
+    service: Service, sender: HttpCourier, said: tuple[int, Mapping[str, str]], answer: Answer
+) -> None:
+    """Its status, and when to come again."""
+    service.says.append(said)
+    assert await sender.send(service.endpoint(Browser()), NOTICE, 60) == answer
+
+
+async def test_redirects_are_not_followed(service: Service, sender: HttpCourier) -> None:
+    """Wherever it points to, nothing goes there."""
+    service.says.append((307, {"location": f"http://127.0.0.1:{service.port}/elsewhere"}))
+    assert (await sender.send(service.endpoint(Browser()), NOTICE, 60)).status == 307
+    assert len(service.heard) == 1
+
+
+async def test_a_lost_answer_is_unclear(service: Service, sender: HttpCourier) -> None:
+    """The push was taken, perhaps: whoever sends must not send it again."""
+    service.silent.set()
+    with pytest.raises(Unclear):
+        await sender.send(service.endpoint(Browser()), NOTICE, 60)
+    assert len(service.heard) == 1
+
+
+async def test_who_never_answers_is_left(sender: HttpCourier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt has its time, whatever the other side does."""
+    monkeypatch.setattr(courier, "PUSH_WITHIN", 0.2)
+    held: list[Any] = []
+    server = await asyncio.start_server(lambda *pair: held.append(pair), "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(Unclear):
+            await sender.send(Service().endpoint(Browser(), url), NOTICE, 60)
+        for _, writer in held:
+            writer.close()
+
+
+async def test_nobody_there_is_not_sent(sender: HttpCourier) -> None:
+    """A connection that was never made has brought nothing: it may be tried again."""
+    assert await sender.send(Service(port=9).endpoint(Browser()), NOTICE, 60) == Answer(0)
+
+
+async def test_a_name_that_leads_inside_gets_nothing(
+    service: Service, vapid: Vapid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is where a connection would go, however good the name looks: all addresses must be public."""
+    browser, seen = Browser(), []
+
+    async def leads_inside(host: str, port: int, **_: object) -> list[Any]:
+        seen.append(host)
+        return [(0, 0, 0, "", ("93.184.216.34", port)), (0, 0, 0, "", ("127.0.0.1", port))]
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "getaddrinfo", leads_inside, raising=False)
+    async with open_client(loopback=False) as client:
+        with pytest.raises(BadEndpoint):
+            await HttpCourier(client, vapid).send(service.endpoint(browser, "https://good.example.net/x"), NOTICE, 60)
+        with pytest.raises(BadEndpoint):
+            await HttpCourier(client, vapid).send(service.endpoint(browser), NOTICE, 60)
+    assert seen == ["good.example.net"]
+    assert service.heard == []
