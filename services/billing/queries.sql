@@ -209,43 +209,43 @@ SELECT credit_note_id, organisation_id, invoice_id, number, amount, tax, currenc
   FROM credit_notes WHERE invoice_id = :invoice_id ORDER BY credit_note_id;
 
 -- name: get_charge(charge_id)^
-SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id,
+SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id,
        failure
   FROM charges WHERE charge_id = :charge_id;
 
 -- name: get_charges(invoice_id)
-SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id,
+SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id,
        failure
   FROM charges WHERE invoice_id = :invoice_id ORDER BY charge_id;
 
--- name: put_charge(charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id, failure)!
+-- name: put_charge(charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id, failure)!
 INSERT INTO charges (
-    charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id, failure
+    charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id, failure
 )
 VALUES (
-    :charge_id, :organisation_id, :invoice_id, :method, :amount, :currency, :state, :create_time, :provider_id,
+    :charge_id, :organisation_id, :invoice_id, :method, :amount, :currency, :state, :create_time, :check_time, :provider_id,
     :failure
 )
 ON CONFLICT (charge_id) DO UPDATE
-   SET state = excluded.state, provider_id = excluded.provider_id, failure = excluded.failure;
+   SET state = excluded.state, check_time = excluded.check_time, provider_id = excluded.provider_id, failure = excluded.failure;
 
 -- name: get_refund(refund_id)^
-SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure
+SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure
   FROM refunds WHERE refund_id = :refund_id;
 
 -- name: get_refunds(charge_id)
-SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure
+SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure
   FROM refunds WHERE charge_id = :charge_id ORDER BY refund_id;
 
--- name: put_refund(refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure)!
+-- name: put_refund(refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure)!
 INSERT INTO refunds (
-    refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure
+    refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure
 )
 VALUES (
-    :refund_id, :organisation_id, :charge_id, :amount, :currency, :state, :create_time, :provider_id, :failure
+    :refund_id, :organisation_id, :charge_id, :amount, :currency, :state, :create_time, :check_time, :provider_id, :failure
 )
 ON CONFLICT (refund_id) DO UPDATE
-   SET state = excluded.state, provider_id = excluded.provider_id, failure = excluded.failure;
+   SET state = excluded.state, check_time = excluded.check_time, provider_id = excluded.provider_id, failure = excluded.failure;
 
 -- name: take_notice(notice_id, kind, receive_time, event)$
 WITH taken AS (

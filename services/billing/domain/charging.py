@@ -101,8 +101,16 @@ class Charges:
         if charge.state is PaymentState.ACTION_NEEDED and self.now() - charge.create_time >= ACTION_WITHIN:
             await self._apply(caller, charge_id, PaymentState.FAILED, charge.provider_id, "not confirmed in time")
         else:
-            event = due(ChargeDue, caller, charge.organisation_id, charge_id)
-            await self.store.remind(event, self.now() + CHECK_EVERY)
+            await self.store.run(lambda: self._again(caller, charge_id))
+
+    async def _again(self, caller: Caller, charge_id: str) -> None:
+        """Only who comes when it is time plans the next look, so that reminders do not multiply."""
+        await self.store.lock((await self._get(charge_id)).organisation_id)
+        charge = await self._get(charge_id)
+        if charge.live and charge.check_time <= self.now():
+            later = self.now() + CHECK_EVERY
+            await self.store.put_charge(replace(charge, check_time=later))
+            await self.store.remind(due(ChargeDue, caller, charge.organisation_id, charge_id), later)
 
     async def _ask(self, charge: Charge) -> ProviderCharge | None:
         found = await self.payments.find_charge(charge.charge_id)
@@ -167,10 +175,16 @@ class Refunds:
 
     async def check(self, refund_id: str, caller: Caller = BILLING) -> None:
         """Settle a refund, and again until it is decided."""
-        refund = await self.settle(refund_id, caller)
-        if refund.state in LIVE:
-            event = due(RefundDue, caller, refund.organisation_id, refund_id)
-            await self.store.remind(event, self.now() + CHECK_EVERY)
+        if (await self.settle(refund_id, caller)).state in LIVE:
+            await self.store.run(lambda: self._again(caller, refund_id))
+
+    async def _again(self, caller: Caller, refund_id: str) -> None:
+        await self.store.lock((await self._get(refund_id)).organisation_id)
+        refund = await self._get(refund_id)
+        if refund.state in LIVE and refund.check_time <= self.now():
+            later = self.now() + CHECK_EVERY
+            await self.store.put_refund(replace(refund, check_time=later))
+            await self.store.remind(due(RefundDue, caller, refund.organisation_id, refund_id), later)
 
     async def _order(self, refund: Refund) -> RefundOrder:
         charge = await self.store.charge(refund.charge_id)

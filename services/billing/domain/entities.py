@@ -151,7 +151,10 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """One attempt to have an invoice paid. Its id is the idempotency key at the provider."""
+    """One attempt to have an invoice paid. Its id is the idempotency key at the provider.
+
+    `check_time`: when the provider is asked about it, as long as it is not decided.
+    """
 
     charge_id: str
     organisation_id: OrganisationId
@@ -161,6 +164,7 @@ class Charge:
     currency: str
     state: PaymentState
     create_time: datetime
+    check_time: datetime
     provider_id: str = ""
     failure: str = ""
 
@@ -172,7 +176,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """Part of a charge that is given back. Its id is the idempotency key at the provider."""
+    """Part of a charge that is given back. Its id is the idempotency key at the provider; `check_time` as there."""
 
     refund_id: str
     organisation_id: OrganisationId
@@ -181,6 +185,7 @@ class Refund:
     currency: str
     state: PaymentState
     create_time: datetime
+    check_time: datetime
     provider_id: str = ""
     failure: str = ""
 

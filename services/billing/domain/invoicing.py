@@ -121,6 +121,7 @@ class Invoicing:
             currency=invoice.currency,
             state=PaymentState.CREATED,
             create_time=now,
+            check_time=now,
         )
         await self.store.put_charge(charge)
         await self.store.remind(due(ChargeDue, caller, charge.organisation_id, charge.charge_id), now)
@@ -169,6 +170,7 @@ class Invoicing:
             currency=charge.currency,
             state=PaymentState.CREATED,
             create_time=now,
+            check_time=now,
         )
         await self._post(posting.refund_begun(refund, now))
         await self.store.put_refund(refund)

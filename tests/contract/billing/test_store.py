@@ -85,6 +85,7 @@ def charge(name: str = "1", of: str = "1") -> Charge:
         currency="EUR",
         state=PaymentState.CREATED,
         create_time=NOON,
+        check_time=NOON,
     )
 
 
@@ -237,7 +238,7 @@ async def test_charges_and_refunds_are_kept(kept: Kept) -> None:
     await kept.store.put_invoice(issued())
     await kept.store.put_charge(charge())
     assert await kept.store.charge("charge_1") == charge()
-    failed = replace(charge(), state=PaymentState.FAILED, provider_id="pi_1", failure="declined")
+    failed = replace(charge(), state=PaymentState.FAILED, check_time=LATER, provider_id="pi_1", failure="declined")
     await kept.store.put_charge(failed)
     await kept.store.put_charge(charge("2"))
     assert list(await kept.store.charges("invoice_1")) == [failed, charge("2")]
@@ -249,9 +250,10 @@ async def test_charges_and_refunds_are_kept(kept: Kept) -> None:
         currency="EUR",
         state=PaymentState.CREATED,
         create_time=NOON,
+        check_time=NOON,
     )
     await kept.store.put_refund(refund)
-    done = replace(refund, state=PaymentState.SUCCEEDED, provider_id="re_1")
+    done = replace(refund, state=PaymentState.SUCCEEDED, check_time=LATER, provider_id="re_1")
     await kept.store.put_refund(done)
     assert (await kept.store.refund("refund_1"), list(await kept.store.refunds("charge_1"))) == (done, [done])
     assert (await kept.store.refund("refund_2"), await kept.store.charge("charge_3")) == (None, None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Unavailable
 from services.billing.domain import errors
 from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
-from services.billing.domain.events import PaymentFailed
+from services.billing.domain.events import ChargeDue, PaymentFailed
 from services.billing.domain.ledger import Account
 from services.billing.domain.ports import ProviderState
 from tests.unit.services.billing.world import ADA, BOB, World
@@ -71,6 +71,16 @@ async def test_a_payer_confirms(world: World) -> None:
     assert (paid.state, again.client_secret, len(world.charges)) == (InvoiceState.PAID, "", 1)
     assert world.subscription(subscription_id).state is S.ACTIVE
     assert (await world.billing.charges.pay(ADA, invoice.invoice_id)) == (paid, None)
+
+
+async def test_reminders_do_not_multiply(world: World) -> None:
+    """However often a charge that is not decided is looked at, one reminder of it waits."""
+    await world.card("slow")
+    await world.start()
+    await world.pass_time()
+    for _ in range(5):
+        await world.billing.charges.check(world.charges[0].charge_id)
+    assert sum(isinstance(event, ChargeDue) for _, event in world.store.reminders) == 1
 
 
 async def test_who_confirms_too_late_pays_all_the_same(world: World) -> None:
