@@ -80,7 +80,9 @@ def events_arrive(run: Run) -> Iterator[str]:
             if row["published_at"] is None and row["publish_at"] is None:
                 yield f"{row['event_id']} of {workload} was never published"
     for event in contract().events.values():
-        made = {row["event_id"] for row in evidence.outbox[event.domain] if row["type"] == event.message}
+        rows = [row for row in evidence.outbox[event.domain] if row["type"] == event.message]
+        # A timer whose time has not come is published by nobody.
+        made = {row["event_id"] for row in rows if row["published_at"] is not None}
         for workload in event.consumers:
             had = {row["event_id"] for row in evidence.inbox[workload]}
             for event_id in sorted(made - had):
@@ -148,6 +150,41 @@ def requests_count_once(run: Run) -> Iterator[str]:
                 yield f"{one.person}: one sign-up under one request id wanted {mails[one.facts['email']]} mails"
 
 
+def money_is_true(run: Run) -> Iterator[str]:
+    """The books balance; of each invoice exactly what was captured is paid, by at most one charge for each of ours."""
+    evidence = run.evidence
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for entry in evidence.entries:
+        sums[entry["source"], entry["currency"]] += entry["amount"]
+    yield from (f"{source} does not balance: {total} {currency}" for (source, currency), total in sums.items() if total)
+    captured = _captured(evidence)
+    for charge in evidence.charges:
+        if len(captured[charge["charge_id"]]) > 1:
+            yield f"{charge['charge_id']} was charged {len(captured[charge['charge_id']])} times"
+    for invoice in evidence.invoices:
+        own = [one["charge_id"] for one in evidence.charges if one["invoice_id"] == invoice["invoice_id"]]
+        if (total := sum(sum(captured[charge_id].values()) for charge_id in own)) != invoice["paid"]:
+            yield f"{invoice['invoice_id']} is paid {invoice['paid']}, and {total} were captured"
+    yield from _promised(run)
+
+
+def _captured(evidence: Evidence) -> Mapping[str, Mapping[str, int]]:
+    """By our charge the amounts that the provider captured for it, by its own id."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for line in evidence.provider:
+        if line.get("object") == "payment_intent" and line.get("status") == "succeeded":
+            found[line["metadata"].get("charge_id", "")][line["id"]] = line["amount"]
+    return found
+
+
+def _promised(run: Run) -> Iterator[str]:
+    """Whoever was told that an invoice is paid has paid it."""
+    paid = {row["invoice_id"] for row in run.evidence.invoices if row["state"] == "paid"}
+    for one in run.operations:
+        if one.method == "invoice" and one.facts["paid"] and one.facts["invoice_id"] not in paid:
+            yield f"{one.person} was told that {one.facts['invoice_id']} is paid, and it is not"
+
+
 def strangers_get_nothing(run: Run) -> Iterator[str]:
     """Without a valid identity nothing succeeds, whatever is broken at the time."""
     for one in run.operations:
@@ -208,6 +245,7 @@ LAWS: Mapping[str, Law] = {
     "poison-is-buried": poison_is_buried,
     "mails-arrive": mails_arrive,
     "requests-count-once": requests_count_once,
+    "money-is-true": money_is_true,
     "strangers-get-nothing": strangers_get_nothing,
     "calls-end": calls_end,
     "sessions-end": sessions_end,

@@ -12,6 +12,7 @@ from tulle.event.v1.operations_pb2_grpc import EventsServiceStub
 
 from faults.site import Site, settled
 from infra.local.operator import calling
+from infra.local.payments.state import journal
 from services import topology
 
 Rows = Sequence[Mapping[str, Any]]
@@ -34,6 +35,11 @@ class Evidence:
     wanted_mails: Rows
     profiles: Rows
     deliveries: Rows
+    invoices: Rows
+    charges: Rows
+    entries: Rows
+    provider: Rows
+    """The payment provider's own journal: each object that moves money, each time that it changed."""
     mails: Sequence[Mapping[str, str]]
     logs: Mapping[str, str]
 
@@ -53,6 +59,10 @@ async def gathered(site: Site) -> Evidence:
         wanted_mails=await site.rows("auth", "SELECT mail_id, kind, email FROM mails"),
         profiles=await site.rows("users", "SELECT user_id, display_name FROM profiles"),
         deliveries=await site.rows("notifications", "SELECT * FROM deliveries"),
+        invoices=await site.rows("billing", "SELECT * FROM invoices"),
+        charges=await site.rows("billing", "SELECT * FROM charges"),
+        entries=await site.rows("billing", "SELECT * FROM entries"),
+        provider=list(journal(site.layout.data / "payments")),
         mails=list(site.mails()),
         logs=dict(site.logs()),
     )

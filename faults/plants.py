@@ -83,10 +83,35 @@ def refresh_without_rotation() -> None:
     Sessions.refresh = refresh  # type: ignore[method-assign]
 
 
+def charge_without_key() -> None:
+    """Each attempt at a charge is a new one to the provider, which is not asked what became of the last."""
+    from services.billing.payments import StripePayments
+
+    def again(self: Any, order: Any) -> Any:
+        return self._api.payment_intents.create_async(
+            {
+                "amount": order.money.amount,
+                "currency": order.money.currency.lower(),
+                "customer": order.customer,
+                "payment_method": order.method,
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                "metadata": {"charge_id": order.charge_id},
+                "confirm": True,
+            }
+        )
+
+    async def blind(self: Any, charge_id: str) -> None:
+        return None
+
+    StripePayments._create = again  # type: ignore[method-assign]
+    StripePayments.find_charge = blind  # type: ignore[method-assign]
+
+
 PLANTS: Mapping[str, Plant] = {
     "skip-the-inbox": Plant("users", "events-arrive", skip_the_inbox),
     "mark-before-publish": Plant("auth", "events-arrive", mark_before_publish),
     "acknowledge-before-the-effect": Plant("users", "events-arrive", acknowledge_before_the_effect),
+    "charge-without-key": Plant("billing", "money-is-true", charge_without_key),
     "refresh-without-rotation": Plant("auth", "sessions-end", refresh_without_rotation),
 }
 

@@ -21,6 +21,8 @@ AUTH, USERS = "/tulle.auth.v1.AuthService", "/tulle.users.v1.UsersService"
 OK = 200
 MAIL_WITHIN = 40.0
 """Seconds for which people wait for a mail: more than a sender's lease."""
+BUYS = 0.15
+"""How often people buy, of all that they do."""
 HANGS = 60.0
 """Seconds after which a client takes an answer for lost."""
 _addresses = (f"127.{100 + n // 60000}.{n // 250 % 240}.{n % 250 + 2}" for n in itertools.count())
@@ -42,6 +44,7 @@ class Person:
     spent: list[str] = field(default_factory=list)
     """Refresh tokens whose successors have been used too."""
     changes: int = 0
+    subscription: str = ""
 
     def __post_init__(self) -> None:
         transport = httpx.AsyncHTTPTransport(local_address=next(_addresses))
@@ -63,6 +66,11 @@ class Person:
         status = answer.status_code if answer is not None else NO_ANSWER
         self.journal.note(Operation(self.name, method, begin, self.journal.now(), status, facts))
         return answer
+
+    def told(self, what: str, **facts: Any) -> None:
+        """Note what an answer said."""
+        now = self.journal.now()
+        self.journal.note(Operation(self.name, what, now, now, OK, facts))
 
     async def insist(self, once: Callable[[], Coroutine[Any, Any, httpx.Response | None]]) -> httpx.Response:
         """The first answer that is about the request and not about the platform's health."""
@@ -114,11 +122,14 @@ class Person:
 
     async def live(self) -> None:
         """Do something, whatever comes to mind."""
-        deed = self.chance.choices(
+        from faults.purchases import buy
+
+        await self.chance.choices(
             (self.change, self.read, self.refresh, self.lose_an_answer, self.reuse, self.intrude, self.leave),
             weights=(8, 4, 4, 2, 1, 2, 1),
-        )[0]
-        await deed()
+        )[0]()
+        if self.chance.random() < BUYS:
+            await buy(self)
 
     async def change(self) -> None:
         """Change the profile to what it never was."""
@@ -151,8 +162,7 @@ class Person:
             await self.log_in()
             return
         both = [one.json()["refreshToken"] for one in (first, answer) if one is not None and one.status_code == OK]
-        now = self.journal.now()
-        self.journal.note(Operation(self.name, "same successor", now, now, OK, {"same": len(set(both)) == 1}))
+        self.told("same successor", same=len(set(both)) == 1)
         self._spend(token, answer)
 
     def _spend(self, token: str, answer: httpx.Response) -> None:

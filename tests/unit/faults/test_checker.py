@@ -22,6 +22,13 @@ CREATED = {
     "publish_at": None,
 }
 WANTED = {**CREATED, "event_id": "event_2", "type": "tulle.auth.v1.MailRequested", "aggregate_id": "mail_1"}
+CAPTURED = {
+    "object": "payment_intent",
+    "id": "pi_1",
+    "status": "succeeded",
+    "amount": 500,
+    "metadata": {"charge_id": "charge_1"},
+}
 WORKLOADS = [workload.name for workload in topology.owners(topology.EVENTS)]
 
 
@@ -49,6 +56,7 @@ GOOD = Run(
         refresh("current", 0),
         refresh("again"),
         operation("same successor", same=True),
+        operation("invoice", invoice_id="invoice_1", paid=True),
         refresh("spent", 401),
         refresh("revoked", 401),
     ],
@@ -68,6 +76,13 @@ GOOD = Run(
         wanted_mails=[{"mail_id": "mail_1", "kind": "verify", "email": "ada@example.org"}],
         profiles=[{"user_id": "user_1", "display_name": "two"}],
         deliveries=[{"event_id": "event_2", "channel": "mail", "mail_id": "mail_1", "state": "sent"}],
+        invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "paid"}],
+        charges=[{"charge_id": "charge_1", "invoice_id": "invoice_1"}],
+        entries=[
+            {"source": "charge_1", "currency": "EUR", "amount": 500},
+            {"source": "charge_1", "currency": "EUR", "amount": -500},
+        ],
+        provider=[CAPTURED, {**CAPTURED, "status": "processing"}, CAPTURED, {"object": "refund", "id": "re_1"}],
         mails=[{"message_id": "<mail_1@tulle.local>", "to": "ada@example.org", "text": ""}],
         logs={"auth.log": "nothing"},
     ),
@@ -123,6 +138,16 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
     "one request id for two bodies": (
         "requests-count-once",
         _also(operation(f"{AUTH}/SignUp", request_id="1", other=True)),
+    ),
+    "books that do not balance": ("money-is-true", _evidence(entries=[GOOD.evidence.entries[0]])),
+    "a double charge": (
+        "money-is-true",
+        _evidence(provider=[CAPTURED, {**CAPTURED, "id": "pi_2"}]),
+    ),
+    "money that nobody has": ("money-is-true", _evidence(provider=[])),
+    "a payment that is forgotten": (
+        "money-is-true",
+        _evidence(invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "open"}]),
     ),
     "an answer to nobody": ("strangers-get-nothing", _also(operation(f"{USERS}/GetProfile", intruder=True))),
     "a call that hangs": ("calls-end", _also(operation(f"{USERS}/GetProfile", begin=1.0, end=9.0))),
