@@ -20,7 +20,7 @@ class NotificationsServicer:
 
     async def WhyNotification(self, request: pb.WhyNotificationRequest, call: Call) -> pb.WhyNotificationResponse:
         user_id = call.caller.signed_in.user_id
-        found = await self.store.list_deliveries(user_id, "", request.kind, int(DELIVERIES_TOLD))
+        found = await self.store.list_deliveries(user_id, request.event_id, request.kind, int(DELIVERIES_TOLD))
         return pb.WhyNotificationResponse(deliveries=map(delivery_to_pb, found))
 
 
@@ -31,5 +31,6 @@ class DeliveriesServicer:
     store: Store
 
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
-        found = await self.store.list_deliveries(request.user_id, request.event_id, "", int(DELIVERIES_TOLD))
+        asked = (request.user_id, request.event_id, request.kind)
+        found = await self.store.list_deliveries(*asked, int(DELIVERIES_TOLD))
         return pb.ListDeliveriesResponse(deliveries=map(delivery_to_pb, found))

@@ -1,4 +1,4 @@
-"""How each error that notifications declares is provoked; nobody names an object of another's."""
+"""How each error that notifications declares is provoked, and how a person comes by an object."""
 
 from __future__ import annotations
 
@@ -8,11 +8,25 @@ import httpx
 
 from mesh.model import new_id
 from services.notifications.push.domain import ENDPOINTS_MOST
-from tests.e2e.people import Person
+from tests.e2e.people import Person, eventually
 from tests.e2e.stories import Scene, Stories
 
 STORIES = Stories()
 PREFERENCES = "/v1/notifications/preferences"
+WHY = "/v1/notifications:why"
+
+
+@STORIES.owns("event")
+async def _(person: Person) -> str:
+    """Because of which they were told something."""
+    await person.rest.post("/v1/auth:requestPasswordReset", json={"email": person.email})
+
+    async def told() -> list[Any]:
+        answer = await person.rest.get(WHY, params={"kind": "reset"}, headers=person.bearer)
+        found: list[Any] = answer.json()["deliveries"]
+        return found
+
+    return str((await eventually(told))[0]["eventId"])
 
 
 async def _changed(person: Person, query: str = "", **body: Any) -> httpx.Response:

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tulle/notifications/v1/notifications.proto\x12\x16tulle.notifications.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"N\n\x16WhyNotificationRequest\x12\x34\n\x04kind\x18\x01 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,59}$\xd8\x01\x01R\x04kind\"[\n\x17WhyNotificationResponse\x12@\n\ndeliveries\x18\x01 \x03(\x0b\x32 .tulle.notifications.v1.DeliveryR\ndeliveries\"\xa8\x01\n\x15ListDeliveriesRequest\x12\x45\n\x07user_id\x18\x01 \x01(\tB,\xbaH)r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x06userId\x12H\n\x08\x65vent_id\x18\x02 \x01(\tB-\xbaH*r%2#^event_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x07\x65ventId\"Z\n\x16ListDeliveriesResponse\x12@\n\ndeliveries\x18\x01 \x03(\x0b\x32 .tulle.notifications.v1.DeliveryR\ndeliveries\"\xea\x03\n\x08\x44\x65livery\x12\x1f\n\x0b\x64\x65livery_id\x18\x01 \x01(\tR\ndeliveryId\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n\x07\x63hannel\x18\x03 \x01(\tR\x07\x63hannel\x12\x19\n\x08\x65vent_id\x18\x04 \x01(\tR\x07\x65ventId\x12;\n\x05state\x18\x05 \x01(\x0e\x32%.tulle.notifications.v1.DeliveryStateR\x05state\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1a\n\x08\x61ttempts\x18\x07 \x01(\x05R\x08\x61ttempts\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tnext_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08nextTime\x12\x37\n\tdone_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64oneTime\x12\x18\n\x07repeats\x18\x0b \x01(\x05R\x07repeats\x12:\n\x07history\x18\x0c \x03(\x0b\x32 .tulle.notifications.v1.DecisionR\x07history\"\xc1\x01\n\x08\x44\x65\x63ision\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12;\n\x05state\x18\x02 \x01(\x0e\x32%.tulle.notifications.v1.DeliveryStateR\x05state\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x30\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until*\xd1\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_WAITING\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_SENDING\x10\x02\x12\x17\n\x13\x44\x45LIVERY_STATE_SENT\x10\x03\x12\x1b\n\x17\x44\x45LIVERY_STATE_WITHHELD\x10\x04\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x05\x12\x17\n\x13\x44\x45LIVERY_STATE_LOST\x10\x06\x32\xc8\x01\n\x14NotificationsService\x12\xaf\x01\n\x0fWhyNotification\x12..tulle.notifications.v1.WhyNotificationRequest\x1a/.tulle.notifications.v1.WhyNotificationResponse\";\x90\x02\x01\xaa\xbb\x18\x17\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/notifications:why2\x9e\x01\n\x11\x44\x65liveriesService\x12\x88\x01\n\x0eListDeliveries\x12-.tulle.notifications.v1.ListDeliveriesRequest\x1a..tulle.notifications.v1.ListDeliveriesResponse\"\x17\x90\x02\x01\xaa\xbb\x18\x10\x08\x01\"\x08operator2\x02\x08\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tulle/notifications/v1/notifications.proto\x12\x16tulle.notifications.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"\x98\x01\n\x16WhyNotificationRequest\x12\x34\n\x04kind\x18\x01 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,59}$\xd8\x01\x01R\x04kind\x12H\n\x08\x65vent_id\x18\x02 \x01(\tB-\xbaH*r%2#^event_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x07\x65ventId\"[\n\x17WhyNotificationResponse\x12@\n\ndeliveries\x18\x01 \x03(\x0b\x32 .tulle.notifications.v1.DeliveryR\ndeliveries\"\xde\x01\n\x15ListDeliveriesRequest\x12\x45\n\x07user_id\x18\x01 \x01(\tB,\xbaH)r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x06userId\x12H\n\x08\x65vent_id\x18\x02 \x01(\tB-\xbaH*r%2#^event_[0-7][0-9a-hjkmnp-tv-z]{25}$\xd8\x01\x01R\x07\x65ventId\x12\x34\n\x04kind\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,59}$\xd8\x01\x01R\x04kind\"Z\n\x16ListDeliveriesResponse\x12@\n\ndeliveries\x18\x01 \x03(\x0b\x32 .tulle.notifications.v1.DeliveryR\ndeliveries\"\xea\x03\n\x08\x44\x65livery\x12\x1f\n\x0b\x64\x65livery_id\x18\x01 \x01(\tR\ndeliveryId\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n\x07\x63hannel\x18\x03 \x01(\tR\x07\x63hannel\x12\x19\n\x08\x65vent_id\x18\x04 \x01(\tR\x07\x65ventId\x12;\n\x05state\x18\x05 \x01(\x0e\x32%.tulle.notifications.v1.DeliveryStateR\x05state\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1a\n\x08\x61ttempts\x18\x07 \x01(\x05R\x08\x61ttempts\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tnext_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08nextTime\x12\x37\n\tdone_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64oneTime\x12\x18\n\x07repeats\x18\x0b \x01(\x05R\x07repeats\x12:\n\x07history\x18\x0c \x03(\x0b\x32 .tulle.notifications.v1.DecisionR\x07history\"\xc1\x01\n\x08\x44\x65\x63ision\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12;\n\x05state\x18\x02 \x01(\x0e\x32%.tulle.notifications.v1.DeliveryStateR\x05state\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x30\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until*\xd1\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_WAITING\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_SENDING\x10\x02\x12\x17\n\x13\x44\x45LIVERY_STATE_SENT\x10\x03\x12\x1b\n\x17\x44\x45LIVERY_STATE_WITHHELD\x10\x04\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x05\x12\x17\n\x13\x44\x45LIVERY_STATE_LOST\x10\x06\x32\xc8\x01\n\x14NotificationsService\x12\xaf\x01\n\x0fWhyNotification\x12..tulle.notifications.v1.WhyNotificationRequest\x1a/.tulle.notifications.v1.WhyNotificationResponse\";\x90\x02\x01\xaa\xbb\x18\x17\x08\x03\"\x07gateway*\x06\x08<\x12\x02\x08<2\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/notifications:why2\x9e\x01\n\x11\x44\x65liveriesService\x12\x88\x01\n\x0eListDeliveries\x12-.tulle.notifications.v1.ListDeliveriesRequest\x1a..tulle.notifications.v1.ListDeliveriesResponse\"\x17\x90\x02\x01\xaa\xbb\x18\x10\x08\x01\"\x08operator2\x02\x08\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,30 +37,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WHYNOTIFICATIONREQUEST'].fields_by_name['kind']._loaded_options = None
   _globals['_WHYNOTIFICATIONREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,59}$\330\001\001'
+  _globals['_WHYNOTIFICATIONREQUEST'].fields_by_name['event_id']._loaded_options = None
+  _globals['_WHYNOTIFICATIONREQUEST'].fields_by_name['event_id']._serialized_options = b'\272H*r%2#^event_[0-7][0-9a-hjkmnp-tv-z]{25}$\330\001\001'
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H)r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$\330\001\001'
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['event_id']._loaded_options = None
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['event_id']._serialized_options = b'\272H*r%2#^event_[0-7][0-9a-hjkmnp-tv-z]{25}$\330\001\001'
+  _globals['_LISTDELIVERIESREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_LISTDELIVERIESREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,59}$\330\001\001'
   _globals['_NOTIFICATIONSSERVICE'].methods_by_name['WhyNotification']._loaded_options = None
   _globals['_NOTIFICATIONSSERVICE'].methods_by_name['WhyNotification']._serialized_options = b'\220\002\001\252\273\030\027\010\003\"\007gateway*\006\010<\022\002\010<2\002\010\002\202\323\344\223\002\027\022\025/v1/notifications:why'
   _globals['_DELIVERIESSERVICE'].methods_by_name['ListDeliveries']._loaded_options = None
   _globals['_DELIVERIESSERVICE'].methods_by_name['ListDeliveries']._serialized_options = b'\220\002\001\252\273\030\020\010\001\"\010operator2\002\010\002'
-  _globals['_DELIVERYSTATE']._serialized_start=1318
-  _globals['_DELIVERYSTATE']._serialized_end=1527
-  _globals['_WHYNOTIFICATIONREQUEST']._serialized_start=192
-  _globals['_WHYNOTIFICATIONREQUEST']._serialized_end=270
-  _globals['_WHYNOTIFICATIONRESPONSE']._serialized_start=272
-  _globals['_WHYNOTIFICATIONRESPONSE']._serialized_end=363
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=366
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=534
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=536
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=626
-  _globals['_DELIVERY']._serialized_start=629
-  _globals['_DELIVERY']._serialized_end=1119
-  _globals['_DECISION']._serialized_start=1122
-  _globals['_DECISION']._serialized_end=1315
-  _globals['_NOTIFICATIONSSERVICE']._serialized_start=1530
-  _globals['_NOTIFICATIONSSERVICE']._serialized_end=1730
-  _globals['_DELIVERIESSERVICE']._serialized_start=1733
-  _globals['_DELIVERIESSERVICE']._serialized_end=1891
+  _globals['_DELIVERYSTATE']._serialized_start=1447
+  _globals['_DELIVERYSTATE']._serialized_end=1656
+  _globals['_WHYNOTIFICATIONREQUEST']._serialized_start=193
+  _globals['_WHYNOTIFICATIONREQUEST']._serialized_end=345
+  _globals['_WHYNOTIFICATIONRESPONSE']._serialized_start=347
+  _globals['_WHYNOTIFICATIONRESPONSE']._serialized_end=438
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=441
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=663
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=665
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=755
+  _globals['_DELIVERY']._serialized_start=758
+  _globals['_DELIVERY']._serialized_end=1248
+  _globals['_DECISION']._serialized_start=1251
+  _globals['_DECISION']._serialized_end=1444
+  _globals['_NOTIFICATIONSSERVICE']._serialized_start=1659
+  _globals['_NOTIFICATIONSSERVICE']._serialized_end=1859
+  _globals['_DELIVERIESSERVICE']._serialized_start=1862
+  _globals['_DELIVERIESSERVICE']._serialized_end=2020
 # @@protoc_insertion_point(module_scope)

@@ -71,16 +71,22 @@ class WhyNotificationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """Only of this kind, such as `password_changed`; empty for all."""
+    event_id: _builtins.str
+    """Only because of this event, such as `event_01k3v7d0h2e8mqz5n7c4y1trab`; empty
+    for all.
+    """
     def __init__(
         self,
         *,
         kind: _builtins.str = ...,
+        event_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,21 +124,25 @@ class ListDeliveriesRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Whose, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`; empty for anybody's."""
     event_id: _builtins.str
     """Because of which event, such as `event_01k3v7d0h2e8mqz5n7c4y1trab`; empty for
     any.
     """
+    kind: _builtins.str
+    """Only of this kind, such as `password_changed`; empty for all."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         event_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "kind", b"kind", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
