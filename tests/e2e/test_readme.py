@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_journey_works_as_pasted(stack: Stack) -> None:
-    """Every answer of README's journey is a success but the two that it says are refused."""
+    """Every answer of README's journey is a success but the two that it says are refused; what comes by events comes."""
     block = re.search(r"<!-- journey -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block
     settings = stack.layout.settings
@@ -36,10 +36,15 @@ def test_the_journey_works_as_pasted(stack: Stack) -> None:
     )
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    signed_up, verified, profile, changed, misspelt, denied = answers
+    signed_up, verified, profile, changed, misspelt, method, paid, denied = answers
     assert signed_up == {}
     assert profile["userId"] == changed["userId"] == verified["userId"]
     assert (changed["handle"], changed["timeZone"]) == ("ana", "Europe/Lisbon")
     assert "displayNam" in misspelt["message"]
+    assert method["last4"] == "4242"
+    assert (paid["invoice"]["state"], paid["invoice"]["currency"]) == ("INVOICE_STATE_PAID", "EUR")
+    assert f"received €{int(paid['invoice']['totalMinor']) / 100:.2f} for invoice" in done.stdout
+    assert '"title":"Invoice paid"' in done.stdout
+    assert (ROOT / ".tulle" / "invoice.pdf").read_bytes().startswith(b"%PDF-")
     assert denied["code"] == 7
     assert "is an administrator" in done.stderr
