@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_journey_works_as_pasted(stack: Stack) -> None:
-    """Every answer of README's journey is a success but the two that it says are refused; what comes by events comes."""
+    """Every answer of README's journey is a success but the two that it says are refused; what is to come comes."""
     block = re.search(r"<!-- journey -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block
     settings = stack.layout.settings
