@@ -85,7 +85,8 @@ def unlike(attempt: Attempt, answer: httpx.Response) -> str:
     if details[0]["reason"] not in attempt.reasons:
         return f"{details[0]['reason']}, not {attempt.reasons}"
     named = [one["field"] for detail in details for one in detail.get("fieldViolations", ())]
-    if attempt.place and attempt.place not in named:
+    # An item's list is named with where in it the item stands.
+    if attempt.place and attempt.place not in {*named, *(re.sub(r"\[\d*\]$", "", one) for one in named)}:
         return f"names {named}, not {attempt.place}"
     return ""
 

@@ -8,9 +8,10 @@ import http.server
 import json
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +23,24 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from infra.postgres import Database, open_database
 from mesh.model import UserId, new_id
+from mesh.tasks import ended
+from services.notifications.inbox.domain import Inbox, words
+from services.notifications.inbox.limits import WATCH_EVERY
+from services.notifications.inbox.store import PostgresInboxes
+from services.notifications.inbox.watching import Watching
+from services.notifications.main import Settings, _now
+from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.push import courier
-from services.notifications.push.courier import HttpCourier, open_client
-from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Keys, Unclear
+from services.notifications.push.checking import checked
+from services.notifications.push.courier import HttpCourier, PushWorker, open_client
+from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Keys, Pushes, State, Unclear
 from services.notifications.push.encryption import Vapid
+from services.notifications.push.limits import PUSH_POLL
+from services.notifications.push.store import PostgresPushes
+from services.notifications.telling import Telling
+from tests.servers import PASSWORD, Postgres
 
 NOTICE = json.dumps({"title": "Zahlung fehlgeschlagen", "body": "Grüße"}, ensure_ascii=False).encode()
 
@@ -214,3 +228,50 @@ async def test_a_name_that_leads_inside_gets_nothing(
             await HttpCourier(client, vapid).send(service.endpoint(browser), NOTICE, 60)
     assert seen == ["good.example.net"]
     assert service.heard == []
+
+
+async def test_what_somebody_is_told_reaches_their_browser(
+    postgres: Postgres, tmp_path: Path, service: Service, sender: HttpCourier
+) -> None:
+    """From one call in a transaction: a message in the inbox, and a push that says where it stands; once each."""
+    (tmp_path / "postgres").write_text(PASSWORD)
+    folders: dict[str, Any] = {"run_dir": tmp_path, "state_dir": tmp_path, "secrets_dir": tmp_path}
+    database_name = await postgres.new_database()
+    settings = Settings(**folders, postgres_port=postgres.port, postgres_database=database_name)
+    async with open_database(settings) as database:
+        telling, ada, browser = _telling(database, sender), UserId(new_id("user")), Browser()
+        pushes = telling.pushes
+        await pushes.store.register(replace(service.endpoint(browser), user_id=ada), 10)
+        with pytest.raises(ZeroDivisionError):
+            await _told(database, telling, ada, fails=True)
+        await _told(database, telling, ada)
+        working = [asyncio.create_task(PushWorker(pushes).run()) for _ in range(2)]
+        await _until(lambda: len(service.heard) >= 1)
+        await asyncio.sleep(2 * PUSH_POLL)
+        await ended(*working)
+        (endpoint,) = await pushes.store.endpoints(ada)
+        (message,) = await telling.inbox.store.after(ada, 0, 10)
+    ((_, _, body),) = service.heard
+    told = json.loads(browser.read(body))
+    assert (told["kind"], told["title"], told["number"]) == ("payment_failed", message.title, str(message.number))
+    assert endpoint.last_state is State.SENT
+
+
+def _telling(database: Database, sender: HttpCourier) -> Telling:
+    inboxes = PostgresInboxes(database)
+    inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
+    pushes = Pushes(PostgresPushes(database), sender, checked(loopback=True), words, _now)
+    return Telling(inbox, pushes, PostgresPreferences(database))
+
+
+async def _told(database: Database, telling: Telling, user: UserId, *, fails: bool = False) -> None:
+    async with database.transaction():
+        await telling.tell(user, "payment_failed", {"invoice_id": "invoice_1"})
+        if fails:
+            raise ZeroDivisionError
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 (what is waited for tells nobody)
+            await asyncio.sleep(0.02)
