@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Unavailable
 from services.billing.domain import errors
 from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
-from services.billing.domain.events import ChargeDue, PaymentFailed
+from services.billing.domain.events import ChargeDue, InvoiceDue, PaymentFailed
 from services.billing.domain.ledger import Account
-from services.billing.domain.ports import ProviderState
+from services.billing.domain.ports import ProviderCharge, ProviderState
 from tests.unit.services.billing.world import ADA, BOB, World
 
 S = SubscriptionState
@@ -284,6 +284,63 @@ async def test_voiding(world: World) -> None:
 
 
 REFUSALS = (FailedPrecondition, NotFound, Invalid, AlreadyExists, Unavailable)
+
+
+async def test_an_old_answer_undoes_nothing(world: World) -> None:
+    """What the provider said before a charge was captured, and is heard after it, changes nothing."""
+    await world.card("slow")
+    await world.start()
+    await world.pass_time()
+    charge_id, asked = world.charges[0].charge_id, world.payments.find_charge
+
+    async def overtaken(charge_id: str) -> ProviderCharge | None:
+        said = await asked(charge_id)
+        world.payments.find_charge = asked  # type: ignore[method-assign]
+        world.payments.decide(charge_id, ProviderState.SUCCEEDED)
+        await world.billing.charges.settle(charge_id)
+        return said
+
+    world.payments.find_charge = overtaken  # type: ignore[method-assign]
+    assert (await world.billing.charges.settle(charge_id)).charge.state is PaymentState.SUCCEEDED
+    assert world.invoices[0].state is InvoiceState.PAID
+    await world.check()
+
+
+async def test_more_credit_than_is_due_stays(world: World) -> None:
+    """An invoice takes no more credit than it needs; the rest waits for the next one."""
+    subscription_id = await world.subscribed(quantity=4)
+    await world.billing.corrections.credit(ADA, world.invoices[0].invoice_id, 4000, "")
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.start()
+    await world.pass_time()
+    assert (world.invoices[-1].state, world.invoices[-1].credited) == (InvoiceState.PAID, TOTAL)
+    assert await world.holds(Account.CREDIT) == TOTAL - 4000
+
+
+@given(st.lists(st.integers(1, 200), max_size=30))
+async def test_credit_notes_take_back_the_whole_tax(amounts: list[int]) -> None:
+    """In however many parts an invoice is taken back, in the end neither revenue nor tax is left of it."""
+    world = World()
+    await world.subscribed()
+    left = TOTAL
+    for amount in [*amounts, TOTAL]:
+        if amount := min(amount, left):
+            await world.billing.corrections.credit(ADA, world.invoices[0].invoice_id, amount, "")
+            left -= amount
+    assert (await world.holds(Account.REVENUE), await world.holds(Account.TAX)) == (0, 0)
+
+
+async def test_too_early_nothing_happens(world: World) -> None:
+    """A reminder of an unpaid invoice that comes before its time charges nothing."""
+    await world.subscribed()
+    await world.card("declined")
+    await world.pass_time(days=28)
+    early = [event for _, event in world.store.reminders if isinstance(event, InvoiceDue)]
+    for event in early:
+        await world.remind(event)
+    assert (len(early), len(world.charges), world.invoices[-1].attempts) == (1, 2, 1)
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), st.integers(1, 40)),

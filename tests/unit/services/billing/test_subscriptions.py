@@ -8,6 +8,7 @@ import pytest
 
 from mesh.model import Error
 from services.billing.domain import errors
+from services.billing.domain.charging import BILLING
 from services.billing.domain.entities import InvoiceState, PaymentState, SubscriptionState
 from services.billing.domain.events import InvoicePaid
 from services.billing.domain.ledger import Account
@@ -72,6 +73,25 @@ async def test_periods_are_renewed(world: World) -> None:
     assert starts[:4] == [(1, 31), (2, 28), (3, 31), (4, 30)]
     assert world.subscription(subscription_id).state is S.ACTIVE
     await world.check()
+
+
+async def test_one_late_reminder_makes_up_for_all(world: World) -> None:
+    """After a long absence a single reminder brings a subscription to the present, each period invoiced once."""
+    subscription_id = await world.subscribed()
+    world.now += timedelta(days=100)
+    await world.billing.renewal.advance(BILLING, subscription_id)
+    assert len(world.invoices) == 4
+    assert world.subscription(subscription_id).period_end > world.now
+
+
+async def test_what_never_began_is_not_renewed(world: World) -> None:
+    """A subscription whose first payment is missing is not renewed, however late it is looked at."""
+    await world.card("declined")
+    subscription_id = await world.start()
+    await world.pass_time()
+    world.now += timedelta(days=40)
+    await world.billing.renewal.advance(BILLING, subscription_id)
+    assert (world.subscription(subscription_id).state, len(world.invoices)) == (S.INCOMPLETE, 1)
 
 
 @pytest.mark.parametrize(
