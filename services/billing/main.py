@@ -29,10 +29,12 @@ from mesh.paging import PageTokens
 from mesh.server import main
 from services.billing.accounting import AccountingServicer
 from services.billing.domain.billing import Billing
+from services.billing.domain.reconciliation import Reconciliation
 from services.billing.domain.webhooks import NOTICE_KEPT, Webhooks
 from services.billing.events import subscriptions
 from services.billing.invoices import InvoicesServicer
 from services.billing.payments import open_payments
+from services.billing.reconciliation import Reconciler
 from services.billing.servicer import BillingServicer
 from services.billing.store import PostgresStore, sql
 from services.billing.webhooks import WebhooksServicer
@@ -79,6 +81,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             ),
             jobs=(
                 Housekeeping(database, _clean).run,
+                Reconciler(Reconciliation(store, payments, _now)).run,
                 backlogs.run,
             ),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import stripe
@@ -139,7 +139,7 @@ class StripePayments:
         page["expand"] = ["data.source"]
         while True:
             found = await _asked(self._api.balance_transactions.list_async(page))
-            entries += [entry for one in found.data if (entry := _entry(one.source))]
+            entries += [entry for one in found.data if (entry := _entry(one))]
             if not found.has_more:
                 return entries
             page["starting_after"] = found.data[-1].id
@@ -202,14 +202,15 @@ def _refund(refund: stripe.Refund) -> ProviderRefund:
     return ProviderRefund(refund.id, state, failure=failure if state is ProviderState.FAILED else "")
 
 
-def _entry(source: object) -> ProviderEntry | None:
+def _entry(moved: stripe.BalanceTransaction) -> ProviderEntry | None:
     """What moved the money. Amounts are its own: a balance transaction's are converted into the account's currency."""
+    source, time = moved.source, datetime.fromtimestamp(moved.created, UTC)
     if isinstance(source, stripe.Charge) and source.payment_intent:
         intent = source.payment_intent
         charge = intent if isinstance(intent, str) else intent.id
-        return ProviderEntry(charge, Money(source.amount_captured, source.currency.upper()))
+        return ProviderEntry(charge, Money(source.amount_captured, source.currency.upper()), time)
     if isinstance(source, stripe.Refund):
-        return ProviderEntry(source.id, Money(-source.amount, source.currency.upper()))
+        return ProviderEntry(source.id, Money(-source.amount, source.currency.upper()), time)
     return None
 
 

@@ -264,3 +264,21 @@ WITH old AS (
     ) RETURNING 1
 )
 SELECT count(*) FROM old;
+
+-- name: get_moved(since)
+SELECT c.provider_id, e.amount, e.currency, t.create_time
+  FROM transfers t JOIN entries e ON e.source = t.source AND e.account = 'clearing'
+  JOIN charges c ON c.charge_id = substr(t.source, 8)
+ WHERE t.create_time >= :since AND t.source LIKE 'charge:%'
+UNION ALL
+SELECT r.provider_id, e.amount, e.currency, t.create_time
+  FROM transfers t JOIN entries e ON e.source = t.source AND e.account = 'clearing'
+  JOIN refunds r ON r.refund_id = substr(t.source, 13)
+ WHERE t.create_time >= :since AND t.source LIKE 'refund_done:%';
+
+-- name: is_reconciled(day)$
+SELECT EXISTS (SELECT 1 FROM reconciliations WHERE day = :day);
+
+-- name: keep_reconciled(day, finish_time, compared, drifts)!
+INSERT INTO reconciliations (day, finish_time, compared, drifts) VALUES (:day, :finish_time, :compared, :drifts)
+ON CONFLICT (day) DO NOTHING;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +26,10 @@ from services.billing.domain.entities import (
     Use,
 )
 from services.billing.domain.ledger import Account, Balance, Entry, SourceReused, Transfer
+from services.billing.domain.money import Money
 from services.billing.domain.plans import Interval, Plan
+from services.billing.domain.ports import ProviderEntry
+from services.billing.domain.reconciliation import Drift, Reconciled
 
 sql = queries(Path(__file__).with_name("queries.sql"))
 T = TypeVar("T")
@@ -198,6 +201,18 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return bool(await sql.take_notice(connection, **named))
 
+    async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
+        return await self._all(sql.get_moved, _entry, since=since)
+
+    async def is_reconciled(self, day: date) -> bool:
+        async with self.database.connection() as connection:
+            return bool(await sql.is_reconciled(connection, day=day))
+
+    async def keep_reconciled(self, done: Reconciled) -> None:
+        values = {**asdict(done), "drifts": [_told(drift) for drift in done.drifts]}
+        async with self.database.connection() as connection:
+            await sql.keep_reconciled(connection, **values)
+
     async def _one(self, query: Any, made: Callable[[Row], T], **named: object) -> T | None:
         async with self.database.connection() as connection:
             found = await query(connection, **named)
@@ -212,6 +227,16 @@ async def _posted(connection: Connection, transfer: Transfer) -> bool:
     found = [one async for one in sql.get_entries(connection, source=transfer.source)]
     entries = tuple(Entry(Account(one["account"]), one["amount"], one["currency"]) for one in found)
     return {one["organisation_id"] for one in found} == {transfer.organisation_id} and entries == transfer.entries
+
+
+def _entry(found: Row) -> ProviderEntry:
+    return ProviderEntry(found["provider_id"], Money(found["amount"], found["currency"]), found["create_time"])
+
+
+def _told(drift: Drift) -> str:
+    """A drift in one line, for people."""
+    here, there = (" ".join(f"{one.amount} {one.currency}" for one in side) for side in (drift.here, drift.there))
+    return f"{drift.kind} {drift.provider_id}: here {here or 'nothing'}, there {there or 'nothing'}"
 
 
 def _plan(found: Row) -> Plan:

@@ -6,7 +6,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from mesh.model import Event, OrganisationId
@@ -22,7 +22,10 @@ from services.billing.domain.entities import (
     Use,
 )
 from services.billing.domain.ledger import Account, Balance, SourceReused, Transfer
+from services.billing.domain.money import Money
 from services.billing.domain.plans import Interval, Plan
+from services.billing.domain.ports import ProviderEntry
+from services.billing.domain.reconciliation import Reconciled
 
 
 def _plan(plan_id: str, product: str, name: str, amount: int, **others: Any) -> Plan:
@@ -71,6 +74,7 @@ class FakeStore:
         self.events: list[tuple[int, Event]] = []
         self.reminders: list[tuple[datetime, Event]] = []
         self.notices: set[str] = set()
+        self.reconciled: dict[date, Reconciled] = {}
         self._running = False
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -199,6 +203,22 @@ class FakeStore:
 
     async def refunds(self, charge_id: str) -> Sequence[Refund]:
         return [one for one in self.of(Refund) if one.charge_id == charge_id]
+
+    async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
+        found = []
+        for transfer in self.transfers.values():
+            kind, _, object_id = transfer.source.partition(":")
+            entries = [one for one in transfer.entries if one.account is Account.CLEARING]
+            if kind in ("charge", "refund_done") and transfer.create_time >= since:
+                moneys = (Money(one.amount, one.currency) for one in entries)
+                found += [ProviderEntry(self.kept[object_id].provider_id, one, transfer.create_time) for one in moneys]
+        return found
+
+    async def is_reconciled(self, day: date) -> bool:
+        return day in self.reconciled
+
+    async def keep_reconciled(self, done: Reconciled) -> None:
+        self.reconciled.setdefault(done.day, done)
 
     async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
         if notice_id in self.notices:

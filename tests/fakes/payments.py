@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mesh.model import OrganisationId, Unavailable
 from services.billing.domain.errors import PaymentMethodDeclined, UnknownPaymentToken
+from services.billing.domain.money import Money
 from services.billing.domain.ports import (
     ChargeOrder,
     ProviderCharge,
@@ -19,6 +20,7 @@ from services.billing.domain.ports import (
 )
 
 S = ProviderState
+Moved = ProviderCharge | ProviderRefund
 OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.FAILED, "confirm": S.ACTION_NEEDED, "slow": S.PENDING}
 """By the token of a method, what becomes of charges to it."""
 
@@ -34,6 +36,8 @@ class FakePayments:
     charged: dict[str, tuple[ChargeOrder, ProviderCharge]] = field(default_factory=dict)
     refunded: dict[str, tuple[RefundOrder, ProviderRefund]] = field(default_factory=dict)
     refunds_fail: bool = False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    times: dict[str, datetime] = field(default_factory=dict)
     cuts: int = 0
 
     async def customer(self, organisation_id: OrganisationId) -> str:
@@ -66,6 +70,7 @@ class FakePayments:
             failure="card_declined" if state is S.FAILED else "",
         )
         kept = self.charged.setdefault(order.charge_id, (order, made))
+        self.times.setdefault(made.provider_id, self.now())
         assert kept[0] == order, "an idempotency key with another order"
         self._cut()
         return kept[1]
@@ -78,6 +83,7 @@ class FakePayments:
             return ProviderRefund("", S.FAILED, failure="charge_already_refunded")
         made = ProviderRefund(f"re_{order.refund_id}", S.FAILED if self.refunds_fail else S.SUCCEEDED)
         kept = self.refunded.setdefault(order.refund_id, (order, made))
+        self.times.setdefault(made.provider_id, self.now())
         self._cut()
         return kept[1]
 
@@ -85,11 +91,12 @@ class FakePayments:
         return self.refunded[order.refund_id][1] if order.refund_id in self.refunded else None
 
     async def journal(self, since: datetime) -> Sequence[ProviderEntry]:
-        captured = [(made, order.money) for order, made in self.charged.values() if made.state is S.SUCCEEDED]
-        returned = [(made, order.money) for order, made in self.refunded.values() if made.state is S.SUCCEEDED]
+        captured = [(made, order.money) for order, made in self.charged.values()]
+        returned = [(made, replace(order.money, amount=-order.money.amount)) for order, made in self.refunded.values()]
         return [
-            *(ProviderEntry(made.provider_id, money) for made, money in captured),
-            *(ProviderEntry(made.provider_id, replace(money, amount=-money.amount)) for made, money in returned),
+            ProviderEntry(made.provider_id, money, self.times[made.provider_id])
+            for made, money in _succeeded([*captured, *returned])
+            if self.times[made.provider_id] >= since
         ]
 
     def decide(self, charge_id: str, state: ProviderState) -> None:
@@ -114,3 +121,7 @@ class FakePayments:
         if self.cuts:
             self.cuts -= 1
             raise Unavailable
+
+
+def _succeeded(moved: Sequence[tuple[Moved, Money]]) -> Sequence[tuple[Moved, Money]]:
+    return [(made, money) for made, money in moved if made.state is S.SUCCEEDED]

@@ -75,6 +75,7 @@ class ProviderEntry:
 
     provider_id: str
     money: Money
+    time: datetime
 
 
 class Payments(Protocol):

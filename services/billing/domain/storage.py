@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Protocol, TypeVar
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mesh.model import Event, OrganisationId
 from services.billing.domain.entities import (
@@ -19,6 +19,10 @@ from services.billing.domain.entities import (
 )
 from services.billing.domain.ledger import Account, Balance, Transfer
 from services.billing.domain.plans import Plan
+from services.billing.domain.ports import ProviderEntry
+
+if TYPE_CHECKING:
+    from services.billing.domain.reconciliation import Reconciled
 
 T = TypeVar("T")
 
@@ -127,7 +131,20 @@ class PaymentStore(Protocol):
         """Keep that the provider told us something, and publish the reminder now; nothing and False if it is known."""
 
 
-class Store(PlanStore, LedgerStore, SubscriptionStore, InvoiceStore, PaymentStore, Protocol):
+class ReconciliationStore(Protocol):
+    """Our side of what moved at the provider, and what came of comparing it."""
+
+    async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
+        """What our books say since then of money that the provider holds for us, by the provider's ids."""
+
+    async def is_reconciled(self, day: date) -> bool:
+        """Whether a day was compared."""
+
+    async def keep_reconciled(self, done: Reconciled) -> None:
+        """Keep what came of a day, unless there is something already."""
+
+
+class Store(PlanStore, LedgerStore, SubscriptionStore, InvoiceStore, PaymentStore, ReconciliationStore, Protocol):
     """All of it."""
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Protocol
 
 from infra.postgres import Database
@@ -20,6 +21,9 @@ class Kept(Protocol):
     async def reminded(self) -> int:
         """How many reminders will be published."""
 
+    async def reconciliations(self) -> list[tuple[date, int]]:
+        """The days that were compared, and how many movements of each."""
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -27,6 +31,9 @@ class InMemory:
 
     async def reminded(self) -> int:
         return len(self.store.reminders)
+
+    async def reconciliations(self) -> list[tuple[date, int]]:
+        return [(one.day, one.compared) for one in self.store.reconciled.values()]
 
 
 class InPostgres:
@@ -37,3 +44,7 @@ class InPostgres:
     async def reminded(self) -> int:
         async with self.database.connection() as connection:
             return int(await connection.fetchval("SELECT count(*) FROM outbox WHERE publish_at IS NOT NULL"))
+
+    async def reconciliations(self) -> list[tuple[date, int]]:
+        async with self.database.connection() as connection:
+            return [tuple(row) for row in await connection.fetch("SELECT day, compared FROM reconciliations")]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.model import Caller, OrganisationId, UserId
+from services.billing.domain import posting
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -22,6 +23,9 @@ from services.billing.domain.entities import (
     Use,
 )
 from services.billing.domain.events import ChargeDue, due
+from services.billing.domain.money import Money
+from services.billing.domain.ports import ProviderEntry
+from services.billing.domain.reconciliation import Drift, DriftKind, Reconciled
 from tests.contract.billing.stores import Kept
 from tests.fakes.billing import ENTITY
 
@@ -280,3 +284,41 @@ async def test_notices_are_taken_once(kept: Kept) -> None:
     assert taken == [True, False, True]
     assert await kept.store.take_notice("evt_3", "else", None, NOON)
     assert await kept.reminded() == 2
+
+
+async def test_moved_money_is_known_by_the_providers_ids(kept: Kept) -> None:
+    """What the books say of a charge and a refund since a time is told with the provider's ids."""
+    await begin(kept, subscription())
+    await kept.store.put_invoice(issued())
+    paid = replace(charge(), state=PaymentState.SUCCEEDED, provider_id="pi_1")
+    back = Refund(
+        refund_id="refund_1",
+        organisation_id=ADAS,
+        charge_id="charge_1",
+        amount=100,
+        currency="EUR",
+        state=PaymentState.SUCCEEDED,
+        create_time=NOON,
+        check_time=NOON,
+        provider_id="re_1",
+    )
+    await kept.store.put_charge(paid)
+    await kept.store.put_refund(back)
+    for transfer in (posting.captured(paid, paid.amount, NOON), posting.refund_done(back, LATER)):
+        assert transfer is not None
+        await kept.store.post(transfer)
+    first = ProviderEntry("pi_1", Money(3094, "EUR"), NOON)
+    second = ProviderEntry("re_1", Money(-100, "EUR"), LATER)
+    assert list(await kept.store.moved(NOON)) == [first, second]
+    assert list(await kept.store.moved(LATER)) == [second]
+
+
+async def test_day_is_reconciled_once(kept: Kept) -> None:
+    """What came of a day is kept, and nothing takes its place."""
+    drift = Drift(DriftKind.DIFFERENT, "pi_1", (Money(900, "EUR"),), (Money(901, "EUR"),))
+    done = Reconciled(NOON.date(), LATER, 7, (drift,))
+    for one in (done, replace(done, compared=8)):
+        await kept.store.keep_reconciled(one)
+    assert await kept.store.is_reconciled(NOON.date())
+    assert not await kept.store.is_reconciled(LATER.date())
+    assert await kept.reconciliations() == [(NOON.date(), 7)]

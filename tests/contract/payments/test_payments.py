@@ -182,5 +182,6 @@ async def test_journal_holds_all_money_that_moved(provider: Provider) -> None:
     returned = await refund(provider, first, "refund_1", 300)
     await refund(provider, first, "refund_2", 601)
     moved = [(first.provider_id, 900), (second.provider_id, 900), (returned.provider_id, -300)]
+    assert all(since <= one.time <= datetime.now(UTC) for one in await provider.payments.journal(since))
     found = [(one.provider_id, one.money) for one in await provider.payments.journal(since)]
     assert sorted(found, key=str) == sorted(((one, Money(amount, "EUR")) for one, amount in moved), key=str)

@@ -31,6 +31,7 @@ class World:
     now: datetime = START
 
     def __post_init__(self) -> None:
+        self.payments.now = lambda: self.now
         self.billing = Billing.of(self.store, self.payments, lambda: self.now)
 
     async def card(self, token: str = "ok", caller: Caller = ADA) -> None:
