@@ -89,6 +89,10 @@ class StackSettings(BaseSettings):
     """Proxies in front of the gateway whose `x-forwarded-for` is believed."""
     cors_origins: Origins = ()
     """Origins whose pages may call the gateway from a browser, with commas between: `https://app.example.com`."""
+    passkey_origins: Origins = ()
+    """Origins of the pages on which people use passkeys, with commas between; the gateway's if empty."""
+    passkey_domain: str = ""
+    """The domain that these are in, for which passkeys are made; the first one's host name if empty."""
     limits: Limits = "local"
     """Whether rate limits hold per gateway, or over all of them by a service that counts in Valkey (needs Go once)."""
     workers: Workers = "inside"

@@ -219,6 +219,8 @@ def _environment(layout: Layout, workload: Workload, role: Role) -> Mapping[str,
         "TULLE_PUSH_LOOPBACK": "true",
         "TULLE_STRIPE_URL": f"http://127.0.0.1:{layout.ports['payments']}",
         "TULLE_PUBLIC_URL": layout.public_url,
+        "TULLE_PASSKEY_ORIGINS": ",".join(layout.settings.passkey_origins),
+        "TULLE_PASSKEY_DOMAIN": layout.settings.passkey_domain,
         "TULLE_LOG_LEVEL": layout.settings.log_level,
         "TULLE_TRACE_RATIO": str(layout.settings.trace_ratio),
     }

@@ -47,12 +47,17 @@ _T = TypeVar("_T")
 
 
 class WebAuthn:
-    """A `services.auth.domain.passkeys.Ceremonies` for people who come by `url`."""
+    """A `services.auth.domain.passkeys.Ceremonies` for pages of `origins`, which are all in `domain`, the RP id.
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.origin = f"{parts.scheme}://{parts.netloc}"
-        self.rp_id = parts.hostname or ""
+    Raises: ValueError if one is not, since no browser would use a passkey there.
+    """
+
+    def __init__(self, origins: Sequence[str], domain: str = "") -> None:
+        parts = [urlsplit(origin) for origin in origins]
+        hosts = [one.hostname or "" for one in parts]
+        self.origins, self.rp_id = [f"{one.scheme}://{one.netloc}" for one in parts], domain or hosts[0]
+        if outside := [host for host in hosts if host != self.rp_id and not host.endswith(f".{self.rp_id}")]:
+            raise ValueError(f"TULLE_PASSKEY_DOMAIN must have all of TULLE_PASSKEY_ORIGINS in it, not so {outside[0]}")
 
     def creation(self, account: Account, challenge: bytes, known: Sequence[bytes]) -> str:
         """The options with which a device makes a key."""
@@ -101,7 +106,7 @@ class WebAuthn:
             credential=answer,
             expected_challenge=challenge,
             expected_rp_id=self.rp_id,
-            expected_origin=self.origin,
+            expected_origin=self.origins,
             require_user_verification=True,
             supported_pub_key_algs=ALGORITHMS,
         )
@@ -118,7 +123,7 @@ class WebAuthn:
             credential=answer,
             expected_challenge=challenge,
             expected_rp_id=self.rp_id,
-            expected_origin=self.origin,
+            expected_origin=self.origins,
             credential_public_key=passkey.public_key,
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=True,

@@ -25,7 +25,7 @@ from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
 from infra.idempotency import Idempotency
 from infra.postgres import Connection, open_database
-from infra.settings import ServiceSettings
+from infra.settings import Origins, ServiceSettings
 from mesh.app import App
 from mesh.jwks import Keys
 from mesh.server import main
@@ -52,9 +52,13 @@ from services.auth.throttle import Throttle
 
 
 class Settings(ServiceSettings):
-    """What auth needs: nothing of its own."""
+    """What auth needs of its own."""
 
     workload: str = "auth"
+    passkey_origins: Origins = ()
+    """Origins of the pages on which people use passkeys, with commas between; the public URL's if empty."""
+    passkey_domain: str = ""
+    """The domain that these are in, for which passkeys are made (the RP id); the first one's host name if empty."""
 
 
 @asynccontextmanager
@@ -71,7 +75,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             accounts = Accounts(store, authentication, hasher, throttle, common_passwords(), token_key, _now)
             second_factor = SecondFactor(store, authentication, accounts, codes)
             sessions = Sessions(store, authentication, keys, token_key, _now)
-            ceremonies, kept = WebAuthn(settings.public_url), PostgresPasskeys(database)
+            ceremonies = WebAuthn(settings.passkey_origins or (settings.public_url,), settings.passkey_domain)
+            kept = PostgresPasskeys(database)
             passkeys = Passkeys(kept, ceremonies, authentication, accounts, sessions, _now)
             backlogs = Backlogs(database, bus, settings.workload)
             yield App(

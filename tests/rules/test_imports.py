@@ -45,9 +45,9 @@ def test_the_inside_knows_only_the_model(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SERVICES, ids=str)
 def test_the_wire_stays_at_the_rim(path: Path) -> None:
-    """Inside a service, protobuf is known only to servicer, convert and events, and grpc not even to them."""
+    """Inside a service, protobuf is known only to servicers, converters and events, and grpc not even to them."""
     named = imports(path)
-    if path.stem not in WIRE:
+    if path.stem.rpartition("_")[2] not in WIRE:
         assert not {name for name in named if within(name, "tulle", "google.protobuf")}
     if path.stem != "main":
         assert not {name for name in named if within(name, "grpc")}

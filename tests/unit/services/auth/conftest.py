@@ -75,7 +75,7 @@ class World:
         self.second_factor = SecondFactor(self.store, authentication, self.accounts, codes)
         self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
         kept = FakePasskeys(self.store)
-        self.passkeys = Passkeys(kept, WebAuthn(URL), authentication, self.accounts, self.sessions, self.clock)
+        self.passkeys = Passkeys(kept, WebAuthn([URL]), authentication, self.accounts, self.sessions, self.clock)
 
     def clock(self) -> datetime:
         return self.now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -275,6 +276,26 @@ async def test_a_point_off_the_curve_is_no_key(world: World, ada: Caller, monkey
         await world.add_passkey(ada, Authenticator(URL))
 
 
+async def test_pages_of_several_origins_use_one_passkey(world: World, ada: Caller) -> None:
+    """A passkey of a domain logs in on each of its origins that the settings name, and on no other."""
+    origins = ["https://app.example.org", "https://example.org:8443"]
+    world.passkeys = replace(world.passkeys, ceremonies=WebAuthn(origins, "example.org"))
+    device = Authenticator(origins[0])
+    await world.add_passkey(ada, device)
+    for device.origin in origins:
+        assert await world.use_passkey(device)
+    device.origin = "https://other.example.org"
+    with pytest.raises(BadPasskey):
+        await world.use_passkey(device)
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "https://badexample.org", "https://org"])
+def test_all_origins_are_in_the_domain(origin: str) -> None:
+    """Settings with which browsers would use no passkey are refused at the start, by name."""
+    with pytest.raises(ValueError, match="TULLE_PASSKEY_DOMAIN"):
+        WebAuthn(["https://app.example.org", origin], "example.org")
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["id", "rawId", "response", "type"]), inner),
@@ -284,7 +305,7 @@ _JSON = st.recursive(
 @given(st.text() | _JSON.map(json.dumps))
 def test_whatever_is_sent_is_a_wrong_answer(answer: str) -> None:
     """No text makes the ceremonies fail otherwise than by saying that it is wrong."""
-    ceremonies = WebAuthn(URL)
+    ceremonies = WebAuthn([URL])
     for judge in (ceremonies.challenge, ceremonies.credential, lambda text: ceremonies.made(text, b"x" * 32)):
         with pytest.raises(ValueError, match="is not right"):
             judge(answer)
