@@ -21,7 +21,18 @@ SECONDS = 15.0
 """How long people sign up and processes die."""
 ARRIVALS = 4
 """People who are signing up at any moment."""
-VICTIMS = ("postgres", "valkey", "nats", "mail", "users", "auth", "users.sidecar", "auth.sidecar", "gateway")
+VICTIMS = (
+    "postgres",
+    "valkey",
+    "nats",
+    "mail",
+    "payments",
+    "users",
+    "auth",
+    "users.sidecar",
+    "auth.sidecar",
+    "gateway",
+)
 CONTROL_PLANE = ("istiod", "kubernetes", "etcd", "sds")
 """Victims too, where it is."""
 
