@@ -53,7 +53,6 @@ from services.notifications.push.cleaning import clean_pushes
 from services.notifications.push.courier import HttpCourier, PushWorker, open_client
 from services.notifications.push.domain import Pushes
 from services.notifications.push.encryption import Vapid
-from services.notifications.push.judging import Judge
 from services.notifications.push.servicer import PushServicer
 from services.notifications.push.store import PostgresPushes
 from services.notifications.sender import Sender
@@ -86,11 +85,10 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         store, preferences = PostgresStore(database), PostgresPreferences(database)
         links = Links(settings.secret("unsubscribe-key").encode(), settings.public_url)
         backlogs = Backlogs(database, bus, settings.workload)
-        directory = MeshDirectory(channel)
         sending = Sending(
             store,
             Judging(store, preferences, _now),
-            directory,
+            MeshDirectory(channel),
             Templates(url=settings.public_url),
             Postman(settings.smtp_servers),
             links,
@@ -102,9 +100,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         inbox = Inbox(inboxes, watching.bell, _now)
         vapid = Vapid(settings.secret("push-key"), settings.push_contact or settings.public_url)
         check = checked(loopback=settings.push_loopback)
-        endpoints = PostgresPushes(database)
-        judge = Judge(endpoints, preferences, directory.zone, _now)
-        pushes = Pushes(endpoints, HttpCourier(web, vapid), check, words, _now, judge)
+        pushes = Pushes(PostgresPushes(database), HttpCourier(web, vapid), check, words, _now)
         telling = Telling(inbox, pushes, preferences)
         sender = Sender(sending)
         database.after_commit(sender.wake)

@@ -15,7 +15,6 @@ class _Kept:
     push: Push
     state: State
     due: datetime
-    done: datetime | None = None
 
 
 class FakePushes:
@@ -62,14 +61,10 @@ class FakePushes:
         kept.state, kept.due = State.SENDING, until
         return replace(kept.push, endpoint=self._endpoints[kept.push.endpoint.endpoint_id])
 
-    async def told(self, endpoint_id: str, kinds: Sequence[str], since: datetime) -> int:
-        sent = [one for one in self._pushes.values() if one.state is State.SENT and one.done and one.done >= since]
-        return len([one for one in sent if one.push.kind in kinds and one.push.endpoint.endpoint_id == endpoint_id])
-
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
         kept = self._pushes.get(push.push_id)
         if kept and kept.state is State.SENDING:
-            kept.state, kept.due, kept.done = outcome.state, outcome.again or kept.due, now
+            kept.state, kept.due = outcome.state, outcome.again or kept.due
         endpoint = self._endpoints.get(push.endpoint.endpoint_id)
         if endpoint is None:
             return

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- How many pushes an endpoint has had lately is asked before each one.
+-- An endpoint that is removed takes its pushes along.
 CREATE INDEX pushes_endpoint ON pushes (endpoint_id, done_time);
 
 -- migrate:down

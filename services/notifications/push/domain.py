@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from mesh.model import EMPTY, AlreadyExists, Caller, Error, Exhausted, Invalid, NotFound, UserId, new_id, require
+from mesh.model import EMPTY, AlreadyExists, Caller, Exhausted, Invalid, NotFound, UserId, new_id, require
 
 ENDPOINTS_MOST = 10
 """Of one person."""
@@ -134,9 +134,6 @@ class Store(Protocol):
     async def claim(self, now: datetime, until: datetime) -> Push | None:
         """The push that is due, which is SENDING now."""
 
-    async def told(self, endpoint_id: str, kinds: Sequence[str], since: datetime) -> int:
-        """How many pushes of these kinds have been sent there since."""
-
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
         """Say what came of it; with GONE its endpoint is forgotten."""
 
@@ -153,8 +150,6 @@ class Courier(Protocol):
 
 Check = Callable[[str, Keys], None]
 """Raises: BadEndpoint."""
-Judged = Callable[[Push], Awaitable[Outcome | None]]
-"""What keeps a push from going out now, or None. Raises: model.Error when that cannot be known."""
 Words = Callable[[str, Mapping[str, str]], tuple[str, str]]
 """Title and body of a kind."""
 
@@ -162,17 +157,8 @@ Words = Callable[[str, Mapping[str, str]], tuple[str, str]]
 class Pushes:
     """The use cases."""
 
-    def __init__(
-        self,
-        store: Store,
-        courier: Courier,
-        check: Check,
-        words: Words,
-        now: Callable[[], datetime],
-        judged: Judged,
-    ) -> None:
-        self.store, self._courier, self._check = store, courier, check
-        self._words, self.now, self._judged = words, now, judged
+    def __init__(self, store: Store, courier: Courier, check: Check, words: Words, now: Callable[[], datetime]) -> None:
+        self.store, self._courier, self._check, self._words, self.now = store, courier, check, words, now
 
     async def register(self, caller: Caller, url: str, keys: Keys) -> Endpoint:
         """A browser of the caller's is told from now on. Raises: BadEndpoint, TooManyEndpoints, EndpointTaken."""
@@ -207,16 +193,12 @@ class Pushes:
         if age >= TTL:
             return Outcome(State.FAILED, "too old")
         try:
-            if held := await self._judged(push):
-                return held
             payload = push.payload(*self._words(push.kind, push.variables))
             answer = await self._courier.send(push.endpoint, payload, TTL - age)
         except Unclear:
             return Outcome(State.LOST, "connection lost")
         except BadEndpoint:
             return Outcome(State.GONE, "not allowed")
-        except Error:
-            return self._again(push, "unavailable", PAUSE)
         return self._outcome(push, answer)
 
     def _outcome(self, push: Push, answer: Answer) -> Outcome:
@@ -228,10 +210,7 @@ class Pushes:
             return Outcome(State.GONE, what)
         if answer.status and answer.status != 429 and answer.status < 500:
             return Outcome(State.FAILED, what)
-        return self._again(push, what, answer.retry_after)
-
-    def _again(self, push: Push, what: str, asked: float) -> Outcome:
         if push.attempts >= ATTEMPTS:
             return Outcome(State.FAILED, what)
-        pause = min(PAUSE_LONGEST, max(asked, PAUSE * 2.0 ** (push.attempts - 1)))
+        pause = min(PAUSE_LONGEST, max(answer.retry_after, PAUSE * 2.0 ** (push.attempts - 1)))
         return Outcome(State.WAITING, what, self.now() + timedelta(seconds=pause))

@@ -54,10 +54,6 @@ SELECT claimed.push_id, claimed.kind, claimed.variables, claimed.number, claimed
        e.endpoint_id, e.user_id, e.url, e.p256dh, e.auth, e.create_time, e.last_state, e.last_time
   FROM claimed JOIN push_endpoints e USING (endpoint_id);
 
--- name: told(endpoint_id, kinds, since)$
-SELECT count(*) FROM pushes
- WHERE endpoint_id = :endpoint_id AND state = 'sent' AND kind = ANY(:kinds::text[]) AND done_time >= :since;
-
 -- name: settle(push_id, endpoint_id, state, what, again, now)!
 WITH settled AS (
     UPDATE pushes SET state = :state, what = :what, due_time = coalesce(:again::timestamptz, due_time),

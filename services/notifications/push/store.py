@@ -62,10 +62,6 @@ class PostgresPushes:
             found = await sql.claim(connection, now=now, until=until)
         return _push(found) if found else None
 
-    async def told(self, endpoint_id: str, kinds: Sequence[str], since: datetime) -> int:
-        async with self.database.connection() as connection:
-            return int(await sql.told(connection, endpoint_id=endpoint_id, kinds=list(kinds), since=since))
-
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
         which = {"push_id": push.push_id, "endpoint_id": push.endpoint.endpoint_id}
         said = {"state": str(outcome.state), "what": outcome.what, "again": outcome.again}

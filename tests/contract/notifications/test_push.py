@@ -126,20 +126,6 @@ async def test_what_is_settled_is_over(pushes: Store, state: State) -> None:
     assert (kept.last_state, kept.last_time) == (state, LATER)
 
 
-async def test_what_was_sent_lately_is_counted(pushes: Store) -> None:
-    """For each endpoint, by kind and time; what failed does not count."""
-    await registered(pushes, 1)
-    for kind, state in (("welcome", State.SENT), ("invoice_paid", State.SENT), ("welcome", State.FAILED)):
-        await pushes.add(ADA, kind, {}, 1, NOW)
-        push = await claimed(pushes)
-        await pushes.settle(push, Outcome(state), LATER)
-    here = push.endpoint.endpoint_id
-    assert await pushes.told(here, ["welcome"], NOW) == 1
-    assert await pushes.told(here, ["welcome", "invoice_paid"], LATER) == 2
-    assert await pushes.told(here, ["welcome"], LATER + timedelta(seconds=1)) == 0
-    assert await pushes.told("endpoint_other", ["welcome"], NOW) == 0
-
-
 async def test_an_endpoint_that_is_gone_is_forgotten(pushes: Store) -> None:
     """With it whatever waits for it; others stay."""
     await registered(pushes, 2)

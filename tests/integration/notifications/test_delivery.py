@@ -160,7 +160,7 @@ def in_app(database: Database) -> Telling:
     """An inbox that nobody watches, and pushes that nobody sends."""
     inboxes, nobody = PostgresInboxes(database), cast(Any, None)
     inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
-    pushes = Pushes(PostgresPushes(database), nobody, nobody, words, _now, nobody)
+    pushes = Pushes(PostgresPushes(database), nobody, nobody, words, _now)
     return Telling(inbox, pushes, PostgresPreferences(database))
 
 

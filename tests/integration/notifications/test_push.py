@@ -35,7 +35,7 @@ from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.push import courier
 from services.notifications.push.checking import checked
 from services.notifications.push.courier import HttpCourier, PushWorker, open_client
-from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Keys, Push, Pushes, State, Unclear
+from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Keys, Pushes, State, Unclear
 from services.notifications.push.encryption import Vapid
 from services.notifications.push.limits import PUSH_POLL
 from services.notifications.push.store import PostgresPushes
@@ -260,12 +260,8 @@ async def test_what_somebody_is_told_reaches_their_browser(
 def _telling(database: Database, sender: HttpCourier) -> Telling:
     inboxes = PostgresInboxes(database)
     inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
-    pushes = Pushes(PostgresPushes(database), sender, checked(loopback=True), words, _now, _free)
+    pushes = Pushes(PostgresPushes(database), sender, checked(loopback=True), words, _now)
     return Telling(inbox, pushes, PostgresPreferences(database))
-
-
-async def _free(push: Push) -> None:
-    """Nothing keeps it."""
 
 
 async def _told(database: Database, telling: Telling, user: UserId, *, fails: bool = False) -> None:

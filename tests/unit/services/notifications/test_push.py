@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.model import Caller, OrganisationId, SessionId, Unavailable, User, UserId, new_id
-from services.notifications.domain.judging import TOLD_MOST
-from services.notifications.domain.preferences import Preferences
-from services.notifications.domain.quiet import QuietHours
+from mesh.model import Caller, OrganisationId, SessionId, User, UserId, new_id
 from services.notifications.inbox.domain import words
 from services.notifications.push.checking import checked
 from services.notifications.push.domain import (
@@ -25,16 +22,12 @@ from services.notifications.push.domain import (
     Endpoint,
     EndpointNotFound,
     Keys,
-    Outcome,
-    Push,
     Pushes,
     State,
     Unclear,
 )
 from services.notifications.push.encryption import Vapid, is_public_key
-from services.notifications.push.judging import Judge
 from services.notifications.push.public import is_public
-from tests.fakes.notification_preferences import FakePreferences
 from tests.fakes.push import FakePushes
 
 ADA = Caller("gateway", User(UserId(new_id("user", 1)), OrganisationId("o"), SessionId("s"), frozenset()))
@@ -55,7 +48,6 @@ class Script:
     answers: list[Answer | Exception] = field(default_factory=list)
     heard: list[tuple[str, bytes, float]] = field(default_factory=list)
     now: datetime = datetime(2026, 11, 1, tzinfo=UTC)
-    verdicts: list[Outcome | Exception] = field(default_factory=list)
 
     async def send(self, endpoint: Endpoint, payload: bytes, ttl: float) -> Answer:
         self.heard.append((endpoint.url, payload, ttl))
@@ -65,13 +57,7 @@ class Script:
         return answer
 
     def pushes(self) -> Pushes:
-        return Pushes(FakePushes(), self, checked(loopback=False), words, lambda: self.now, self.judged)
-
-    async def judged(self, push: Push) -> Outcome | None:
-        verdict = self.verdicts.pop(0) if self.verdicts else None
-        if isinstance(verdict, Exception):
-            raise verdict
-        return verdict
+        return Pushes(FakePushes(), self, checked(loopback=False), words, lambda: self.now)
 
 
 async def told(pushes: Pushes, *urls: str) -> None:
@@ -171,73 +157,6 @@ async def test_what_nobody_knows_is_not_repeated() -> None:
     script.now += timedelta(hours=1)
     assert await drain(pushes) == 0
     assert await states(pushes) == [State.LOST]
-
-
-async def test_what_is_held_does_not_go_out() -> None:
-    """Nobody is told at an hour or of a kind that they do not want; what waits goes out at its time."""
-    script = Script()
-    script.verdicts = [Outcome(State.WITHHELD, "preference_off")]
-    pushes = script.pushes()
-    await told(pushes)
-    await drain(pushes)
-    script.verdicts = [Outcome(State.WAITING, "quiet", script.now + timedelta(hours=1))]
-    await pushes.tell(ADA.signed_in.user_id, "welcome")
-    await drain(pushes)
-    assert script.heard == []
-    script.now += timedelta(hours=1)
-    assert await drain(pushes) == 1
-    assert len(script.heard) == 1
-
-
-async def test_what_cannot_be_known_waits() -> None:
-    """While nobody can say what a person wants, nothing goes out, and it is asked again."""
-    script = Script()
-    script.verdicts = [Unavailable()]
-    pushes = script.pushes()
-    await told(pushes)
-    await drain(pushes)
-    assert script.heard == []
-    script.now += timedelta(seconds=PAUSE)
-    assert await drain(pushes) == 1
-    assert await states(pushes) == [State.SENT]
-
-
-QUIET = QuietHours(time(22), time(7))
-
-
-@pytest.mark.parametrize(
-    ("kind", "quiet", "most", "what"),
-    [
-        ("payment_failed", None, False, None),
-        ("payment_failed", QUIET, False, "quiet"),
-        ("payment_failed", None, True, "throttled"),
-        ("password_changed", QUIET, True, None),
-        ("welcome", None, False, "preference_off"),
-    ],
-)
-async def test_pushes_heed_what_a_person_wants(
-    kind: str, quiet: QuietHours | None, most: bool, what: str | None
-) -> None:
-    """Quiet hours by the person's own clock, not too many, nothing unwanted; what is about security always goes."""
-    pushes, preferences = FakePushes(), FakePreferences()
-    now, ada = datetime(2026, 11, 1, 21, 30, tzinfo=UTC), ADA.signed_in.user_id
-    await preferences.save_preferences(Preferences(user_id=ada, quiet=quiet, version=1))
-    endpoint = await pushes.register(Endpoint(new_id("endpoint"), ada, URL, KEYS, now), 10)
-    for _ in range(TOLD_MOST if most else 0):
-        await pushes.add(ada, "invoice_paid", {}, 1, now)
-        sent = await pushes.claim(now, now)
-        assert sent
-        await pushes.settle(sent, Outcome(State.SENT), now)
-
-    async def zone(user_id: UserId) -> str:
-        return "Europe/Berlin"
-
-    judge = Judge(pushes, preferences, zone, lambda: now)
-    held = await judge(Push(new_id("push"), endpoint, kind, {}, 1, 1, now))
-    assert (held.what if held else None) == what
-    if what == "quiet":
-        assert held
-        assert held.again == datetime(2026, 11, 2, 6, tzinfo=UTC)
 
 
 async def test_an_endpoint_that_leads_inside_is_removed() -> None:
