@@ -33,7 +33,7 @@ def why(
         print_json([MessageToDict(one, always_print_fields_with_no_presence=True) for one in found])
     else:
         _print(found)
-        err.print(f"{len(found)} deliveries" if found else "Nobody was to be told anything by mail.")
+        err.print(f"{len(found)} deliveries" if found else "Nobody was to be told anything.")
 
 
 def _request(what: str, kind: str) -> pb.ListDeliveriesRequest:

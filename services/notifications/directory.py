@@ -29,6 +29,10 @@ class MeshDirectory:
             return await self._of_mail(delivery.mail_id)
         return await self._of_account(delivery)
 
+    async def zone(self, user_id: UserId) -> str:
+        """Raises: Unavailable."""
+        return (await self._profile(user_id)).time_zone
+
     async def _of_mail(self, mail_id: str) -> Addressee:
         mail: contacts_pb2.Mail = await self._contacts.GetMail(contacts_pb2.GetMailRequest(mail_id=mail_id))
         return Addressee(

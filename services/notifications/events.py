@@ -29,19 +29,19 @@ def subscriptions(store: Store, telling: Telling) -> Subscriptions:
         )
 
     async def account_created(event: Received) -> None:
-        await telling.tell(UserId(event.payload.user_id), "welcome")
+        await telling.tell(event.event_id, UserId(event.payload.user_id), "welcome")
 
     async def invoice_paid(event: Received) -> None:
         paid = event.payload
         await store.add(mail("invoice_paid", event, number=paid.number, **_amount(event)))
         known = {"number": paid.number, "invoice_id": paid.invoice_id}
-        await telling.tell(UserId(paid.user_id), "invoice_paid", known)
+        await telling.tell(event.event_id, UserId(paid.user_id), "invoice_paid", known)
 
     async def payment_failed(event: Received) -> None:
         paid = event.payload
         again = paid.next_attempt_time.ToDatetime(UTC).isoformat() if paid.HasField("next_attempt_time") else ""
         await store.add(mail("payment_failed", event, next_attempt_time=again, **_amount(event)))
-        await telling.tell(UserId(paid.user_id), "payment_failed", {"invoice_id": paid.invoice_id})
+        await telling.tell(event.event_id, UserId(paid.user_id), "payment_failed", {"invoice_id": paid.invoice_id})
 
     return {
         auth.AccountCreated: account_created,

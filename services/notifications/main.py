@@ -34,6 +34,7 @@ from mesh.server import main
 from services.notifications.directory import MeshDirectory
 from services.notifications.domain.judging import Judging
 from services.notifications.domain.preferences import Choosing
+from services.notifications.domain.pushing import Pushing
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
@@ -85,23 +86,25 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         store, preferences = PostgresStore(database), PostgresPreferences(database)
         links = Links(settings.secret("unsubscribe-key").encode(), settings.public_url)
         backlogs = Backlogs(database, bus, settings.workload)
-        sending = Sending(
-            store,
-            Judging(store, preferences, _now),
-            MeshDirectory(channel),
-            Templates(url=settings.public_url),
-            Postman(settings.smtp_servers),
-            links,
-            settings.secret("address-key").encode(),
-            _now,
-        )
         inboxes = PostgresInboxes(database)
         watching = Watching(inboxes.versions, WATCH_EVERY)
         inbox = Inbox(inboxes, watching.bell, _now)
         vapid = Vapid(settings.secret("push-key"), settings.push_contact or settings.public_url)
         check = checked(loopback=settings.push_loopback)
         pushes = Pushes(PostgresPushes(database), HttpCourier(web, vapid), check, words, _now)
-        telling = Telling(inbox, pushes, preferences)
+        telling = Telling(store, inbox, preferences, _now)
+        judging, directory = Judging(store, preferences, _now), MeshDirectory(channel)
+        sending = Sending(
+            store,
+            judging,
+            directory,
+            Templates(url=settings.public_url),
+            Postman(settings.smtp_servers),
+            links,
+            Pushing(judging, directory, pushes),
+            settings.secret("address-key").encode(),
+            _now,
+        )
         sender = Sender(sending)
         database.after_commit(sender.wake)
         choosing = Choosing(preferences, _now)

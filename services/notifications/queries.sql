@@ -1,6 +1,6 @@
 -- Deliveries. What each statement promises is said by services.notifications.domain.deliveries.Store.
 
--- name: add(delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, create_time, not_before)!
+-- name: add(delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, create_time, not_before)$
 INSERT INTO deliveries (
     delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, state, create_time, not_before
 )
@@ -8,7 +8,8 @@ VALUES (
     :delivery_id, :event_id, :channel, :kind, :user_id, :mail_id, :variables::jsonb, :repeatable, 'waiting',
     :create_time, :not_before
 )
-ON CONFLICT (event_id, channel, mail_id, user_id) DO UPDATE SET repeats = deliveries.repeats + 1;
+ON CONFLICT (event_id, channel, mail_id, user_id) DO UPDATE SET repeats = deliveries.repeats + 1
+RETURNING repeats = 0;
 
 -- name: claim(now, lease)^
 -- Two parts, so that each is found by its own index.

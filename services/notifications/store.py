@@ -23,10 +23,10 @@ class PostgresStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def add(self, delivery: Delivery) -> None:
+    async def add(self, delivery: Delivery) -> bool:
         announce()  # wakes whoever sends, after the commit
         async with self.database.connection() as connection:
-            await sql.add(
+            new = await sql.add(
                 connection,
                 delivery_id=delivery.delivery_id,
                 event_id=delivery.event_id,
@@ -39,6 +39,7 @@ class PostgresStore:
                 create_time=delivery.create_time,
                 not_before=delivery.not_before,
             )
+        return bool(new)
 
     async def claim(self, now: datetime, until: datetime) -> Delivery | None:
         async with self.database.connection() as connection:

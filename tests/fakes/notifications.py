@@ -19,11 +19,12 @@ class FakeStore:
         self.recipients: dict[str, str] = {}
         self.unreachable: set[str] = set()
 
-    async def add(self, delivery: Delivery) -> None:
+    async def add(self, delivery: Delivery) -> bool:
         known = {(one.event_id, one.channel, one.mail_id, one.user_id): one for one in self.kept.values()}
         same = known.get((delivery.event_id, delivery.channel, delivery.mail_id, delivery.user_id))
         kept = replace(same, repeats=same.repeats + 1) if same else delivery
         self.kept[kept.delivery_id] = kept
+        return same is None
 
     async def claim(self, now: datetime, until: datetime) -> Delivery | None:
         due = [one for one in self._in(State.WAITING) if one.not_before <= now and not one.digest_id]

@@ -146,8 +146,11 @@ class BrokenTemplate(Exception):
 class Store(Protocol):
     """Where deliveries are kept. tests/contract/notifications says what each method promises."""
 
-    async def add(self, delivery: Delivery) -> None:
-        """Keep a delivery; if its event has one of this channel and person already, note that it came again."""
+    async def add(self, delivery: Delivery) -> bool:
+        """Keep a delivery; if its event has one of this channel and person already, note that it came again.
+
+        Whether it is the first.
+        """
 
     async def claim(self, now: datetime, until: datetime) -> Delivery | None:
         """Take what is due, longest waiting first, for oneself until then.

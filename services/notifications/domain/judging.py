@@ -75,14 +75,14 @@ class Judging:
         """What keeps a delivery from going out now. `recipient`: the address as the store knows it, of a mail."""
         if kind.category is Category.SECURITY:
             return None
-        now, alike = self.now(), [one.name for one in KINDS.values() if one.category is kind.category]
+        now, alike = self.now(), {kind.name, *(one.name for one in KINDS.values() if one.category is kind.category)}
         case = Case(
             kind=kind,
             channel=Channel(delivery.channel),
             preferences=await self.preferences.preferences(delivery.user_id),
             zone=zone,
             now=now,
-            told=await self.store.told(delivery, alike, now - TOLD_WINDOW),
+            told=await self.store.told(delivery, sorted(alike), now - TOLD_WINDOW),
             undeliverable=bool(recipient) and await self.store.suppressed(recipient),
         )
         return verdict(case)

@@ -50,3 +50,8 @@ _ALL = (
     Kind("passkey_removed", Category.SECURITY),
 )
 KINDS = {kind.name: kind for kind in _ALL}
+
+
+def kind_of(name: str) -> Kind:
+    """What is told in the app alone has no row: it is news about the product."""
+    return KINDS.get(name) or Kind(name, Category.PRODUCT)

@@ -27,6 +27,8 @@ from services.notifications.domain.deliveries import (
 )
 from services.notifications.domain.judging import Judging
 from services.notifications.domain.kinds import KINDS, Kind
+from services.notifications.domain.preferences import Channel
+from services.notifications.domain.pushing import Pushing
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.limits import (
     DELIVERY_LEASE,
@@ -49,6 +51,7 @@ class Sending:
     letters: Letters
     post: Post
     links: Links
+    pushing: Pushing
     key: bytes
     now: Callable[[], datetime]
 
@@ -71,6 +74,8 @@ class Sending:
 
     async def _attempted(self, delivery: Delivery) -> Outcome:
         try:
+            if delivery.channel == Channel.PUSH:
+                return await self.pushing.attempted(delivery)
             addressee = await self.directory.addressee(delivery)
             return await self._to(addressee, delivery) if addressee else Outcome(State.WITHHELD, Reason.NOBODY)
         except Unclear:

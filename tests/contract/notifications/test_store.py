@@ -36,9 +36,9 @@ async def test_what_is_kept_comes_back_as_it_was(store: Store) -> None:
 
 async def test_an_event_that_comes_twice_tells_nobody_twice(store: Store) -> None:
     """The first one counts, whatever id the second has, and says that it came again; another way is another."""
-    await store.add(delivery("1"))
-    await store.add(replace(delivery("1"), delivery_id="delivery_2"))
-    await store.add(replace(delivery("1"), delivery_id="delivery_3", channel="push"))
+    assert await store.add(delivery("1"))
+    assert not await store.add(replace(delivery("1"), delivery_id="delivery_2"))
+    assert await store.add(replace(delivery("1"), delivery_id="delivery_3", channel="push"))
     found = await store.list_deliveries("", "event_1", "", 10)
     assert [(one.delivery_id, one.repeats) for one in found] == [("delivery_3", 0), ("delivery_1", 1)]
 

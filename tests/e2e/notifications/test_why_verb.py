@@ -21,7 +21,8 @@ async def test_an_operator_asks_why(stack: Stack, somebody: Person) -> None:
     await somebody.rest.post("/v1/auth:requestPasswordReset", json={"email": somebody.email})
 
     async def sent() -> Any:
-        return [one for one in _told(stack, somebody.user_id) if one["state"] == "DELIVERY_STATE_SENT"]
+        found = _told(stack, somebody.user_id, "--kind", "reset")
+        return [one for one in found if one["state"] == "DELIVERY_STATE_SENT"]
 
     (found,) = await eventually(sent)
     assert (found["kind"], found["channel"], len(found["history"])) == ("reset", "mail", 1)
@@ -31,7 +32,7 @@ async def test_an_operator_asks_why(stack: Stack, somebody: Person) -> None:
 
 async def test_the_table_is_for_people(stack: Stack, somebody: Person) -> None:
     """Who was told nothing is told so, with status 0; what is no id, with status 1."""
-    done = tulle(settings_of(stack), "why", somebody.user_id)
+    done = tulle(settings_of(stack), "why", somebody.user_id, "--kind", "nothing")
     assert (done.returncode, "Nobody was to be told" in done.stderr) == (0, True)
     done = tulle(settings_of(stack), "why", somebody.email)
     assert (done.returncode, "is no id of a person" in done.stderr) == (1, True)

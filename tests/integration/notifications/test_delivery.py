@@ -29,6 +29,7 @@ from services.auth import main as auth
 from services.notifications.directory import MeshDirectory
 from services.notifications.domain.deliveries import State
 from services.notifications.domain.judging import Judging
+from services.notifications.domain.pushing import Pushing
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from services.notifications.events import subscriptions
@@ -83,8 +84,9 @@ class World:
         await self.ask.SignUp(pb.SignUpRequest(email=email))
 
     async def states(self) -> list[State]:
-        """Of all deliveries, oldest first."""
-        return [one.state for one in reversed(await self.store.list_deliveries("", "", "", 100))]
+        """Of all mails, oldest first."""
+        found = reversed(await self.store.list_deliveries("", "", "", 100))
+        return [one.state for one in found if one.channel == "mail"]
 
 
 @pytest.fixture
@@ -145,7 +147,10 @@ async def sending(settings: Settings, app: App) -> AsyncIterator[PostgresStore]:
         templates, postman = Templates(url=settings.public_url), Postman(settings.smtp_servers)
         judging = Judging(store, PostgresPreferences(database), _now)
         links = Links(b"key", settings.public_url)
-        sender = Sender(Sending(store, judging, directory, templates, postman, links, b"key", _now))
+        nobody = cast(Any, None)
+        pushes = Pushes(PostgresPushes(database), nobody, nobody, words, _now)
+        pushing = Pushing(judging, directory, pushes)
+        sender = Sender(Sending(store, judging, directory, templates, postman, links, pushing, b"key", _now))
         database.after_commit(sender.wake)
         telling = in_app(database)
         consumer = Consumer(database, bus, settings.workload, subscriptions(store, telling))
@@ -157,11 +162,10 @@ async def sending(settings: Settings, app: App) -> AsyncIterator[PostgresStore]:
 
 
 def in_app(database: Database) -> Telling:
-    """An inbox that nobody watches, and pushes that nobody sends."""
-    inboxes, nobody = PostgresInboxes(database), cast(Any, None)
+    """An inbox that nobody watches."""
+    inboxes = PostgresInboxes(database)
     inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
-    pushes = Pushes(PostgresPushes(database), nobody, nobody, words, _now)
-    return Telling(inbox, pushes, PostgresPreferences(database))
+    return Telling(PostgresStore(database), inbox, PostgresPreferences(database), _now)
 
 
 async def eventually(true: Callable[[], object], seconds: float = 20) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from infra.postgres import open_database
 from mesh import lines
@@ -62,7 +62,8 @@ async def send(settings: Settings, point: str) -> None:
         store = PostgresStore(database)
         judging = Judging(store, PostgresPreferences(database), now)
         postman, links = Postman(settings.smtp_servers), Links(b"key", "http://x")
-        sending = rules.Sending(store, judging, Everybody(), Templates(url="http://x"), postman, links, b"key", now)
+        letters, nobody = Templates(url="http://x"), cast(Any, None)
+        sending = rules.Sending(store, judging, Everybody(), letters, postman, links, nobody, b"key", now)
         await senders.Sender(sending).run()
 
 

@@ -15,7 +15,11 @@ from mesh.model import Caller, OrganisationId
 from services.notifications.domain.deliveries import Delivery
 from services.notifications.domain.kinds import KINDS
 from services.notifications.events import subscriptions
+from services.notifications.inbox.domain import Inbox
 from services.notifications.letters import Templates
+from services.notifications.telling import Telling
+from tests.fakes.inbox import FakeInboxes
+from tests.fakes.notification_preferences import FakePreferences
 from tests.fakes.notifications import FakeStore
 from tests.unit.services.notifications.world import ADA
 
@@ -46,11 +50,13 @@ async def told(payload: Any) -> Delivery:
         payload=payload,
         caller=Caller("notifications"),
     )
-    no_inbox: Any = None
-    handle = subscriptions(store, no_inbox)[type(payload)]
+    no_bell: Any = None
+    inbox = Inbox(FakeInboxes(), no_bell, lambda: NOON)
+    telling = Telling(store, inbox, FakePreferences(), lambda: NOON)
+    handle = subscriptions(store, telling)[type(payload)]
     for _ in range(2):
         await handle(event)
-    (found,) = store.kept.values()
+    (found,) = [one for one in store.kept.values() if one.channel == "mail"]
     return found
 
 

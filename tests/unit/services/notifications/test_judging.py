@@ -87,7 +87,7 @@ async def test_what_was_switched_off_does_not_go_out(world: World) -> None:
 
 async def test_at_night_only_security_rings(world: World) -> None:
     """What is not about security waits until the morning of its reader, and then goes out."""
-    world.now, world.zone = datetime(2026, 1, 2, 2, tzinfo=UTC), "America/Sao_Paulo"
+    world.now, world.lives_in = datetime(2026, 1, 2, 2, tzinfo=UTC), "America/Sao_Paulo"
     await world.wants(PreferencesChange(quiet=(NIGHT,)))
     await world.wanted("1", kind="invoice_paid")
     await world.wanted("2")

@@ -10,6 +10,7 @@ from mesh.model import UserId
 from services.notifications.domain.deliveries import Addressee, Delivery, Letter, Reason, State
 from services.notifications.domain.judging import Judging
 from services.notifications.domain.preferences import Choosing, PreferencesChange
+from services.notifications.domain.pushing import Pushing
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from tests.fakes.notification_preferences import FakePreferences
@@ -26,7 +27,9 @@ class World:
     preferences: FakePreferences = field(default_factory=FakePreferences)
     now: datetime = datetime(2026, 1, 2, tzinfo=UTC)
     kind: str = "reset"
-    zone: str = "UTC"
+    lives_in: str = "UTC"
+    browsers: int = 1
+    pushed: list[tuple[str, int]] = field(default_factory=list)
     fails: list[Exception] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
@@ -34,8 +37,9 @@ class World:
 
     @property
     def sending(self) -> Sending:
-        judging = Judging(self.store, self.preferences, lambda: self.now)
-        return Sending(self.store, judging, self, self, self, Links(b"key", "http://x"), b"key", lambda: self.now)
+        judging, links = Judging(self.store, self.preferences, lambda: self.now), Links(b"key", "http://x")
+        pushing = Pushing(judging, self, self)
+        return Sending(self.store, judging, self, self, self, links, pushing, b"key", lambda: self.now)
 
     async def addressee(self, delivery: Delivery) -> Addressee | None:
         if self.nobody:
@@ -44,10 +48,17 @@ class World:
             email="Ada@example.com",
             kind=self.kind if delivery.mail_id else delivery.kind,
             user_id=delivery.user_id,
-            zone=self.zone,
+            zone=self.lives_in,
             create_time=delivery.create_time,
             variables=delivery.variables,
         )
+
+    async def zone(self, user_id: UserId) -> str:
+        return self.lives_in
+
+    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str], number: int) -> int:
+        self.pushed += [(kind, number)] * self.browsers
+        return self.browsers
 
     def written(self, kind: str, locale: str, variables: Mapping[str, str], unsubscribe: str = "") -> Letter:
         return Letter(f"{kind} {variables.get('number', '')}".strip(), variables.get("items", ""), "", unsubscribe)

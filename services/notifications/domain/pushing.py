@@ -1,0 +1,48 @@
+"""Deliveries by push: judged like a mail, then handed to all browsers of a person, each of which has its own fate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from mesh.model import UserId
+from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State
+from services.notifications.domain.judging import Judging
+from services.notifications.domain.kinds import kind_of
+
+INBOX_NUMBER = "inbox_number"
+"""The variable that says where in the inbox the same is told."""
+
+
+class Zones(Protocol):
+    """Where people are."""
+
+    async def zone(self, user_id: UserId) -> str:
+        """The time zone of their profile. Raises: Unavailable."""
+
+
+class Browsers(Protocol):
+    """Whoever takes pushes for people."""
+
+    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str], number: int) -> int:
+        """A push to each browser of a person; how many there are."""
+
+
+@dataclass(frozen=True)
+class Pushing:
+    """What comes of a delivery by push."""
+
+    judging: Judging
+    zones: Zones
+    browsers: Browsers
+
+    async def attempted(self, delivery: Delivery) -> Outcome:
+        """Held back, handed over, or to nobody: they have no browser. Raises: Unavailable."""
+        zone = await self.zones.zone(delivery.user_id)
+        if held := await self.judging.verdict(delivery, kind_of(delivery.kind), zone):
+            return held
+        variables = {name: value for name, value in delivery.variables.items() if name != INBOX_NUMBER}
+        number = int(delivery.variables.get(INBOX_NUMBER, 0))
+        told = await self.browsers.tell(delivery.user_id, delivery.kind, variables, number)
+        return Outcome(State.SENT) if told else Outcome(State.WITHHELD, Reason.NOBODY)
