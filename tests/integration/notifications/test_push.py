@@ -26,6 +26,9 @@ from joserfc.jwk import ECKey
 from infra.postgres import Database, open_database
 from mesh.model import UserId, new_id
 from mesh.tasks import ended
+from services.notifications.domain.deliveries import State as Delivered
+from services.notifications.domain.judging import Judging
+from services.notifications.domain.pushing import Pushing
 from services.notifications.inbox.domain import Inbox, words
 from services.notifications.inbox.limits import WATCH_EVERY
 from services.notifications.inbox.store import PostgresInboxes
@@ -39,6 +42,7 @@ from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Ke
 from services.notifications.push.encryption import Vapid
 from services.notifications.push.limits import PUSH_POLL
 from services.notifications.push.store import PostgresPushes
+from services.notifications.store import PostgresStore
 from services.notifications.telling import Telling
 from tests.servers import PASSWORD, Postgres
 
@@ -239,12 +243,15 @@ async def test_what_somebody_is_told_reaches_their_browser(
     database_name = await postgres.new_database()
     settings = Settings(**folders, postgres_port=postgres.port, postgres_database=database_name)
     async with open_database(settings) as database:
-        telling, ada, browser = _telling(database, sender), UserId(new_id("user")), Browser()
-        pushes = telling.pushes
+        telling, ada, browser = _telling(database), UserId(new_id("user")), Browser()
+        pushes = Pushes(PostgresPushes(database), sender, checked(loopback=True), words, _now)
         await pushes.store.register(replace(service.endpoint(browser), user_id=ada), 10)
         with pytest.raises(ZeroDivisionError):
             await _told(database, telling, ada, fails=True)
         await _told(database, telling, ada)
+        (delivery,) = [one for one in await telling.store.list_deliveries(ada, "", "", 10) if one.channel == "push"]
+        judging = Judging(telling.store, telling.preferences, _now)
+        assert (await Pushing(judging, Lisbon(), pushes).attempted(delivery)).state is Delivered.SENT
         working = [asyncio.create_task(PushWorker(pushes).run()) for _ in range(2)]
         await _until(lambda: len(service.heard) >= 1)
         await asyncio.sleep(2 * PUSH_POLL)
@@ -257,16 +264,22 @@ async def test_what_somebody_is_told_reaches_their_browser(
     assert endpoint.last_state is State.SENT
 
 
-def _telling(database: Database, sender: HttpCourier) -> Telling:
+class Lisbon:
+    """Everybody lives there."""
+
+    async def zone(self, user_id: UserId) -> str:
+        return "Europe/Lisbon"
+
+
+def _telling(database: Database) -> Telling:
     inboxes = PostgresInboxes(database)
     inbox = Inbox(inboxes, Watching(inboxes.versions, WATCH_EVERY).bell, _now)
-    pushes = Pushes(PostgresPushes(database), sender, checked(loopback=True), words, _now)
-    return Telling(inbox, pushes, PostgresPreferences(database))
+    return Telling(PostgresStore(database), inbox, PostgresPreferences(database), _now)
 
 
 async def _told(database: Database, telling: Telling, user: UserId, *, fails: bool = False) -> None:
     async with database.transaction():
-        await telling.tell(user, "payment_failed", {"invoice_id": "invoice_1"})
+        await telling.tell(new_id("event"), user, "payment_failed", {"invoice_id": "invoice_1"})
         if fails:
             raise ZeroDivisionError
 
