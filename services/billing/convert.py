@@ -7,9 +7,11 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 from tulle.billing.v1 import accounting_pb2, billing_pb2, invoices_pb2
 
+from mesh.masks import changing
 from services.billing.domain.charging import Settled
 from services.billing.domain.entities import (
     CreditNote,
+    Customer,
     Invoice,
     InvoiceState,
     PaymentState,
@@ -98,6 +100,7 @@ def invoice_to_pb(invoice: Invoice) -> invoices_pb2.Invoice:
     return invoices_pb2.Invoice(
         invoice_id=invoice.invoice_id,
         number=invoice.number,
+        buyer=invoice.buyer,
         state=_INVOICE_STATES[invoice.state],
         subscription_id=invoice.subscription_id,
         currency=invoice.currency,
@@ -149,6 +152,17 @@ def method_to_pb(method: ProviderMethod, charged: str) -> invoices_pb2.PaymentMe
     return invoices_pb2.PaymentMethod(
         payment_method_id=method.method, brand=method.brand, last4=method.last4, charged=method.method == charged
     )
+
+
+def details_to_pb(customer: Customer) -> invoices_pb2.BillingDetails:
+    """Who an organisation is on its invoices."""
+    return invoices_pb2.BillingDetails(name=customer.name, address=customer.address, tax_id=customer.tax_id)
+
+
+def details_from_pb(request: invoices_pb2.UpdateBillingDetailsRequest) -> dict[str, str]:
+    """The values to change. Raises: UnknownField."""
+    details = request.billing_details
+    return {name: getattr(details, name) for name in changing(details, request.update_mask)}
 
 
 def refund_to_pb(refund: Refund) -> accounting_pb2.Refund:

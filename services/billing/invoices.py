@@ -9,7 +9,14 @@ from tulle.billing.v1 import invoices_pb2 as pb
 
 from mesh.call import Call
 from mesh.paging import PageTokens
-from services.billing.convert import charge_to_pb, credit_note_to_pb, invoice_to_pb, method_to_pb
+from services.billing.convert import (
+    charge_to_pb,
+    credit_note_to_pb,
+    details_from_pb,
+    details_to_pb,
+    invoice_to_pb,
+    method_to_pb,
+)
 from services.billing.domain.billing import Billing
 from services.billing.pdf import invoice_pdf
 
@@ -44,6 +51,12 @@ class InvoicesServicer:
     async def ListCreditNotes(self, request: pb.ListCreditNotesRequest, call: Call) -> pb.ListCreditNotesResponse:
         notes = await self.billing.reading.credit_notes(call.caller, request.invoice_id)
         return pb.ListCreditNotesResponse(credit_notes=map(credit_note_to_pb, notes))
+
+    async def GetBillingDetails(self, request: pb.GetBillingDetailsRequest, call: Call) -> pb.BillingDetails:
+        return details_to_pb(await self.billing.details.get(call.caller))
+
+    async def UpdateBillingDetails(self, request: pb.UpdateBillingDetailsRequest, call: Call) -> pb.BillingDetails:
+        return details_to_pb(await self.billing.details.change(call.caller, details_from_pb(request)))
 
     async def SavePaymentMethod(self, request: pb.SavePaymentMethodRequest, call: Call) -> pb.PaymentMethod:
         saved = await self.billing.methods.save(call.caller, request.token)

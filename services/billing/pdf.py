@@ -42,7 +42,9 @@ def _head(pdf: FPDF, invoice: Invoice, seller: Entity) -> None:
     pdf.set_font(size=10)
     assert invoice.finalise_time is not None
     period = f"{_date(invoice.period_start)} to {_date(invoice.period_end)}"
-    _text(pdf, f"Date: {_date(invoice.finalise_time)}\nPeriod: {period}\nCustomer: {invoice.organisation_id}")
+    _text(pdf, f"Date: {_date(invoice.finalise_time)}\nPeriod: {period}")
+    pdf.ln(4)
+    _text(pdf, invoice.buyer or invoice.organisation_id)
     pdf.ln(6)
 
 
@@ -71,12 +73,16 @@ def _sums(pdf: FPDF, invoice: Invoice, seller: Entity) -> None:
 
 def money(amount: int, currency: str) -> str:
     """An amount in minor units for people, such as `EUR 1,234.50`; as many digits as the currency has."""
-    major = Decimal(amount).scaleb(-get_currency_precision(currency))
-    return format_currency(major, currency, "¤¤ #,##0.00", locale=LOCALE).replace("\xa0", " ")
+    return _major(amount, currency, "¤¤ #,##0.00")
 
 
 def _amount(amount: int, currency: str) -> str:
-    return money(amount, currency).replace(currency, "").strip()
+    return _major(amount, currency, "#,##0.00")
+
+
+def _major(amount: int, currency: str, pattern: str) -> str:
+    major = Decimal(amount).scaleb(-get_currency_precision(currency))
+    return format_currency(major, currency, pattern, locale=LOCALE).replace("\xa0", " ")
 
 
 def _row(pdf: FPDF, what: str, many: str, much: str, bold: bool = False) -> None:

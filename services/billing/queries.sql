@@ -46,14 +46,16 @@ UPDATE counters SET last = last + 1 WHERE entity_id = :entity_id AND kind = :kin
 INSERT INTO customers (organisation_id) VALUES (:organisation_id) ON CONFLICT DO NOTHING;
 
 -- name: lock_customer(organisation_id)^
-SELECT organisation_id, entity_id, provider_id, method
+SELECT organisation_id, entity_id, provider_id, method, name, address, tax_id
   FROM customers WHERE organisation_id = :organisation_id FOR UPDATE;
 
 -- name: get_customer(organisation_id)^
-SELECT organisation_id, entity_id, provider_id, method FROM customers WHERE organisation_id = :organisation_id;
+SELECT organisation_id, entity_id, provider_id, method, name, address, tax_id
+  FROM customers WHERE organisation_id = :organisation_id;
 
--- name: put_customer(organisation_id, entity_id, provider_id, method)!
-UPDATE customers SET entity_id = :entity_id, provider_id = :provider_id, method = :method
+-- name: put_customer(organisation_id, entity_id, provider_id, method, name, address, tax_id)!
+UPDATE customers SET entity_id = :entity_id, provider_id = :provider_id, method = :method, name = :name,
+       address = :address, tax_id = :tax_id
  WHERE organisation_id = :organisation_id;
 
 -- name: announce(event, place)!
@@ -118,7 +120,7 @@ SELECT coalesce(sum(quantity), 0)::bigint FROM billed;
 -- name: get_invoice(invoice_id)^
 SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices.subscription_id,
        invoices.entity_id, invoices.state, invoices.currency, invoices.period_start, invoices.period_end,
-       invoices.create_time, invoices.number, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
+       invoices.create_time, invoices.number, invoices.buyer, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
        invoices.credited, invoices.paid, invoices.attempts, invoices.next_attempt_time, invoices.finalise_time,
        invoices.version,
        ARRAY(SELECT description FROM invoice_lines AS line WHERE line.invoice_id = invoices.invoice_id
@@ -132,7 +134,7 @@ SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices
 -- name: get_draft(subscription_id)^
 SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices.subscription_id,
        invoices.entity_id, invoices.state, invoices.currency, invoices.period_start, invoices.period_end,
-       invoices.create_time, invoices.number, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
+       invoices.create_time, invoices.number, invoices.buyer, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
        invoices.credited, invoices.paid, invoices.attempts, invoices.next_attempt_time, invoices.finalise_time,
        invoices.version,
        ARRAY(SELECT description FROM invoice_lines AS line WHERE line.invoice_id = invoices.invoice_id
@@ -146,7 +148,7 @@ SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices
 -- name: get_open_invoices(subscription_id)
 SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices.subscription_id,
        invoices.entity_id, invoices.state, invoices.currency, invoices.period_start, invoices.period_end,
-       invoices.create_time, invoices.number, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
+       invoices.create_time, invoices.number, invoices.buyer, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
        invoices.credited, invoices.paid, invoices.attempts, invoices.next_attempt_time, invoices.finalise_time,
        invoices.version,
        ARRAY(SELECT description FROM invoice_lines AS line WHERE line.invoice_id = invoices.invoice_id
@@ -160,7 +162,7 @@ SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices
 -- name: page_of_invoices(organisation_id, after, limit)
 SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices.subscription_id,
        invoices.entity_id, invoices.state, invoices.currency, invoices.period_start, invoices.period_end,
-       invoices.create_time, invoices.number, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
+       invoices.create_time, invoices.number, invoices.buyer, invoices.subtotal, invoices.tax_basis_points, invoices.tax,
        invoices.credited, invoices.paid, invoices.attempts, invoices.next_attempt_time, invoices.finalise_time,
        invoices.version,
        ARRAY(SELECT description FROM invoice_lines AS line WHERE line.invoice_id = invoices.invoice_id
@@ -171,20 +173,20 @@ SELECT invoices.invoice_id, invoices.organisation_id, invoices.user_id, invoices
              ORDER BY place) AS amounts
   FROM invoices WHERE organisation_id = :organisation_id AND invoice_id > :after ORDER BY invoice_id LIMIT :limit;
 
--- name: put_invoice(invoice_id, organisation_id, user_id, subscription_id, entity_id, state, currency, period_start, period_end, create_time, number, subtotal, tax_basis_points, tax, credited, paid, attempts, next_attempt_time, finalise_time, version)!
+-- name: put_invoice(invoice_id, organisation_id, user_id, subscription_id, entity_id, state, currency, period_start, period_end, create_time, number, buyer, subtotal, tax_basis_points, tax, credited, paid, attempts, next_attempt_time, finalise_time, version)!
 INSERT INTO invoices (
     invoice_id, organisation_id, user_id, subscription_id, entity_id, state, currency, period_start, period_end,
-    create_time, number, subtotal, tax_basis_points, tax, credited, paid, attempts, next_attempt_time,
+    create_time, number, buyer, subtotal, tax_basis_points, tax, credited, paid, attempts, next_attempt_time,
     finalise_time, version
 )
 VALUES (
     :invoice_id, :organisation_id, :user_id, :subscription_id, :entity_id, :state, :currency, :period_start,
-    :period_end, :create_time, :number, :subtotal, :tax_basis_points, :tax, :credited, :paid, :attempts,
+    :period_end, :create_time, :number, :buyer, :subtotal, :tax_basis_points, :tax, :credited, :paid, :attempts,
     :next_attempt_time, :finalise_time, :version
 )
 ON CONFLICT (invoice_id) DO UPDATE
    SET state = excluded.state, period_start = excluded.period_start, period_end = excluded.period_end,
-       number = excluded.number, subtotal = excluded.subtotal, tax_basis_points = excluded.tax_basis_points,
+       number = excluded.number, buyer = excluded.buyer, subtotal = excluded.subtotal, tax_basis_points = excluded.tax_basis_points,
        tax = excluded.tax, credited = excluded.credited, paid = excluded.paid, attempts = excluded.attempts,
        next_attempt_time = excluded.next_attempt_time, finalise_time = excluded.finalise_time,
        version = excluded.version;

@@ -9,6 +9,7 @@ from typing import Self
 
 from services.billing.domain.charging import Charges, Refunds
 from services.billing.domain.corrections import Corrections
+from services.billing.domain.details import Details
 from services.billing.domain.dunning import Dunning
 from services.billing.domain.invoicing import Invoicing
 from services.billing.domain.lifecycle import Lifecycle
@@ -28,6 +29,7 @@ class Billing:
     reading: Reading
     subscriptions: Subscriptions
     methods: Methods
+    details: Details
     charges: Charges
     refunds: Refunds
     corrections: Corrections
@@ -45,6 +47,7 @@ class Billing:
             Reading(store),
             Subscriptions(store, invoicing, lifecycle, renewal, now),
             Methods(store, payments),
+            Details(store),
             Charges(store, payments, invoicing, now),
             Refunds(store, payments, invoicing, now),
             Corrections(store, invoicing, now),

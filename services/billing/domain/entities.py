@@ -48,12 +48,23 @@ LIVE = frozenset({PaymentState.CREATED, PaymentState.PENDING, PaymentState.ACTIO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """An organisation as somebody who pays: its id at the provider, and the method that is charged there."""
+    """An organisation as somebody who pays: its id at the provider, the method that is charged there, and who it is.
+
+    The last three stand on its invoices, each as they are when that is issued.
+    """
 
     organisation_id: OrganisationId
     entity_id: str = "main"
     provider_id: str = ""
     method: str = ""
+    name: str = ""
+    address: str = ""
+    tax_id: str = ""
+
+    @property
+    def buyer(self) -> str:
+        """Who buys, as an invoice says it."""
+        return "\n".join(part for part in (self.name, self.address, self.tax_id) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +138,7 @@ class Invoice:
     period_end: datetime
     create_time: datetime
     number: str = ""
+    buyer: str = ""
     lines: tuple[Line, ...] = ()
     subtotal: int = 0
     tax_basis_points: int = 0

@@ -82,6 +82,7 @@ class Invoicing:
             draft,
             state=InvoiceState.OPEN,
             number=f"{entity.prefix}-{number:06d}",
+            buyer=customer.buyer,
             tax_basis_points=entity.tax_basis_points,
             tax=tax_of(draft.subtotal, entity.tax_basis_points),
             finalise_time=now,

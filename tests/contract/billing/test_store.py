@@ -102,7 +102,7 @@ async def begin(kept: Kept, *made: Subscription) -> None:
 async def test_a_customer_is_there_when_locked(kept: Kept) -> None:
     """An organisation becomes a customer when it is first locked, and keeps what it is charged with."""
     assert await kept.store.lock(ADAS) == Customer(organisation_id=ADAS)
-    paying = Customer(organisation_id=ADAS, provider_id="cus_1", method="pm_1")
+    paying = Customer(organisation_id=ADAS, provider_id="cus_1", method="pm_1", name="Ada", address="A\nB", tax_id="1")
     await kept.store.put_customer(paying)
     assert await kept.store.lock(ADAS) == await kept.store.customer(ADAS) == paying
 
@@ -201,6 +201,7 @@ async def test_invoices_grow_and_are_kept(kept: Kept) -> None:
     paid = replace(
         issued(),
         state=InvoiceState.PAID,
+        buyer="Ada",
         tax_basis_points=1900,
         credited=94,
         paid=3000,

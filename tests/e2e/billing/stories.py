@@ -231,6 +231,13 @@ async def _(scene: Scene) -> httpx.Response:
     return await post(person, f"{INVOICES}/{await open_invoice(person)}:pay")
 
 
+@STORIES.provokes("UpdateBillingDetails", "UNKNOWN_FIELD")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    path = "/v1/billingDetails?updateMask=nope"
+    return await person.rest.patch(path, json={"name": "Ada"}, headers=person.bearer)
+
+
 @STORIES.provokes("SavePaymentMethod", "UNKNOWN_PAYMENT_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
     return await post(await scene.somebody(), METHODS, token="pm_nobodys")

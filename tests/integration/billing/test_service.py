@@ -186,6 +186,28 @@ async def test_the_rest_of_a_subscriptions_life(stub: Calling) -> None:
         await stub(BOB).ListSubscriptions(further)
 
 
+async def test_who_buys(stub: Calling) -> None:
+    """An invoice says who bought, as the details were when it was issued; what is not named stays."""
+    invoices = stub(ADA, service="Invoices")
+
+    async def update(**values: str) -> invoices_pb2.BillingDetails:
+        details = invoices_pb2.BillingDetails(**values)
+        request = invoices_pb2.UpdateBillingDetailsRequest(billing_details=details)
+        changed: invoices_pb2.BillingDetails = await invoices.UpdateBillingDetails(request)
+        return changed
+
+    await update(name="Torres Lda.", address="Rua Nova 1\n1100 Lisboa", tax_id="PT501234567")
+    await save_card(stub)
+    paid = await pay(stub, (await start(stub)).open_invoice_id)
+    changed = await update(name="Torres & Filhos")
+    assert (changed.name, changed.tax_id) == ("Torres & Filhos", "PT501234567")
+    assert await invoices.GetBillingDetails(invoices_pb2.GetBillingDetailsRequest()) == changed
+    request = invoices_pb2.GetInvoiceRequest(invoice_id=paid.invoice.invoice_id)
+    assert (await invoices.GetInvoice(request)).buyer == "Torres Lda.\nRua Nova 1\n1100 Lisboa\nPT501234567"
+    with pytest.raises(Invalid):
+        await update(address="\n" * 6)
+
+
 async def test_payment_methods(stub: Calling) -> None:
     """Methods are listed with the one that is charged; it stays while something is live, others go."""
     old, new = await save_card(stub), await save_card(stub)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -112,6 +113,7 @@ class Invoice(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     FINALISE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    BUYER_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     """Its id, such as `invoice_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     number: _builtins.str
@@ -136,6 +138,8 @@ class Invoice(_message.Message):
     """What was paid."""
     due_minor: _builtins.int
     """What is still to be paid."""
+    buyer: _builtins.str
+    """Who buys, in lines: what the billing details were when it got its number."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___InvoiceLine]:
         """What it is for."""
@@ -181,14 +185,105 @@ class Invoice(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         finalise_time: _timestamp_pb2.Timestamp | None = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        buyer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "finalise_time", b"finalise_time", "next_attempt_time", b"next_attempt_time", "period_end_time", b"period_end_time", "period_start_time", b"period_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credited_minor", b"credited_minor", "currency", b"currency", "due_minor", b"due_minor", "finalise_time", b"finalise_time", "invoice_id", b"invoice_id", "lines", b"lines", "next_attempt_time", b"next_attempt_time", "number", b"number", "paid_minor", b"paid_minor", "period_end_time", b"period_end_time", "period_start_time", b"period_start_time", "state", b"state", "subscription_id", b"subscription_id", "subtotal_minor", b"subtotal_minor", "tax_basis_points", b"tax_basis_points", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "create_time", b"create_time", "credited_minor", b"credited_minor", "currency", b"currency", "due_minor", b"due_minor", "finalise_time", b"finalise_time", "invoice_id", b"invoice_id", "lines", b"lines", "next_attempt_time", b"next_attempt_time", "number", b"number", "paid_minor", b"paid_minor", "period_end_time", b"period_end_time", "period_start_time", b"period_start_time", "state", b"state", "subscription_id", b"subscription_id", "subtotal_minor", b"subtotal_minor", "tax_basis_points", b"tax_basis_points", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Invoice: _TypeAlias = Invoice  # noqa: Y015
+
+@_typing.final
+class BillingDetails(_message.Message):
+    """Who an organisation is on its invoices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    TAX_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as `Torres Lda.`."""
+    address: _builtins.str
+    """Its address in at most six lines, such as `Rua Nova 1`."""
+    tax_id: _builtins.str
+    """Its number at the tax office, such as `PT501234567`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str | None = ...,
+        address: _builtins.str | None = ...,
+        tax_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_address", b"_address", "_name", b"_name", "_tax_id", b"_tax_id", "address", b"address", "name", b"name", "tax_id", b"tax_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_address", b"_address", "_name", b"_name", "_tax_id", b"_tax_id", "address", b"address", "name", b"name", "tax_id", b"tax_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__address: _TypeAlias = _typing.Literal["address"]  # noqa: Y015
+    _WhichOneofArgType__address: _TypeAlias = _typing.Literal["_address", b"_address"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__tax_id: _TypeAlias = _typing.Literal["tax_id"]  # noqa: Y015
+    _WhichOneofArgType__tax_id: _TypeAlias = _typing.Literal["_tax_id", b"_tax_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__address) -> _WhichOneofReturnType__address | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tax_id) -> _WhichOneofReturnType__tax_id | None: ...
+
+Global___BillingDetails: _TypeAlias = BillingDetails  # noqa: Y015
+
+@_typing.final
+class GetBillingDetailsRequest(_message.Message):
+    """Asks for your organisation's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBillingDetailsRequest: _TypeAlias = GetBillingDetailsRequest  # noqa: Y015
+
+@_typing.final
+class UpdateBillingDetailsRequest(_message.Message):
+    """What to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BILLING_DETAILS_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def billing_details(self) -> Global___BillingDetails:
+        """The new values."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields to change, `*` for all; one that is named but not present is
+        cleared. Unknown ones are refused (AIP-161).
+        """
+
+    def __init__(
+        self,
+        *,
+        billing_details: Global___BillingDetails | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_details", b"billing_details", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_details", b"billing_details", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateBillingDetailsRequest: _TypeAlias = UpdateBillingDetailsRequest  # noqa: Y015
 
 @_typing.final
 class InvoiceLine(_message.Message):

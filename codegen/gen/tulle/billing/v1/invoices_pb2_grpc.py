@@ -61,6 +61,16 @@ class InvoicesServiceStub(object):
                 request_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.ListCreditNotesRequest.SerializeToString,
                 response_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.ListCreditNotesResponse.FromString,
                 _registered_method=True)
+        self.GetBillingDetails = channel.unary_unary(
+                '/tulle.billing.v1.InvoicesService/GetBillingDetails',
+                request_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.GetBillingDetailsRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.BillingDetails.FromString,
+                _registered_method=True)
+        self.UpdateBillingDetails = channel.unary_unary(
+                '/tulle.billing.v1.InvoicesService/UpdateBillingDetails',
+                request_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.UpdateBillingDetailsRequest.SerializeToString,
+                response_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.BillingDetails.FromString,
+                _registered_method=True)
         self.SavePaymentMethod = channel.unary_unary(
                 '/tulle.billing.v1.InvoicesService/SavePaymentMethod',
                 request_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.SavePaymentMethodRequest.SerializeToString,
@@ -121,6 +131,22 @@ class InvoicesServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBillingDetails(self, request, context):
+        """Returns who your organisation is on its invoices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBillingDetails(self, request, context):
+        """Changes who your organisation is on its next invoices: the fields named by
+        `update_mask` (`*` for all), or those that are present when there is no mask
+        (AIP-134).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SavePaymentMethod(self, request, context):
         """Saves what a token of the provider's library stands for, and charges it from
         now on. Card numbers never come here.
@@ -171,6 +197,16 @@ def add_InvoicesServiceServicer_to_server(servicer, server):
                     servicer.ListCreditNotes,
                     request_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.ListCreditNotesRequest.FromString,
                     response_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.ListCreditNotesResponse.SerializeToString,
+            ),
+            'GetBillingDetails': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBillingDetails,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.GetBillingDetailsRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.BillingDetails.SerializeToString,
+            ),
+            'UpdateBillingDetails': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBillingDetails,
+                    request_deserializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.UpdateBillingDetailsRequest.FromString,
+                    response_serializer=tulle_dot_billing_dot_v1_dot_invoices__pb2.BillingDetails.SerializeToString,
             ),
             'SavePaymentMethod': grpc.unary_unary_rpc_method_handler(
                     servicer.SavePaymentMethod,
@@ -324,6 +360,60 @@ class InvoicesService(object):
             '/tulle.billing.v1.InvoicesService/ListCreditNotes',
             tulle_dot_billing_dot_v1_dot_invoices__pb2.ListCreditNotesRequest.SerializeToString,
             tulle_dot_billing_dot_v1_dot_invoices__pb2.ListCreditNotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBillingDetails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.InvoicesService/GetBillingDetails',
+            tulle_dot_billing_dot_v1_dot_invoices__pb2.GetBillingDetailsRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_invoices__pb2.BillingDetails.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBillingDetails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tulle.billing.v1.InvoicesService/UpdateBillingDetails',
+            tulle_dot_billing_dot_v1_dot_invoices__pb2.UpdateBillingDetailsRequest.SerializeToString,
+            tulle_dot_billing_dot_v1_dot_invoices__pb2.BillingDetails.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,13 @@ class InvoicesServiceStub:
     """
     ListCreditNotes: _grpc.UnaryUnaryMultiCallable[_invoices_pb2.ListCreditNotesRequest, _invoices_pb2.ListCreditNotesResponse]
     """Lists what was taken back of an invoice of your organisation, oldest first."""
+    GetBillingDetails: _grpc.UnaryUnaryMultiCallable[_invoices_pb2.GetBillingDetailsRequest, _invoices_pb2.BillingDetails]
+    """Returns who your organisation is on its invoices."""
+    UpdateBillingDetails: _grpc.UnaryUnaryMultiCallable[_invoices_pb2.UpdateBillingDetailsRequest, _invoices_pb2.BillingDetails]
+    """Changes who your organisation is on its next invoices: the fields named by
+    `update_mask` (`*` for all), or those that are present when there is no mask
+    (AIP-134).
+    """
     SavePaymentMethod: _grpc.UnaryUnaryMultiCallable[_invoices_pb2.SavePaymentMethodRequest, _invoices_pb2.PaymentMethod]
     """Saves what a token of the provider's library stands for, and charges it from
     now on. Card numbers never come here.
@@ -80,6 +87,13 @@ class InvoicesServiceAsyncStub(InvoicesServiceStub):
     """
     ListCreditNotes: _aio.UnaryUnaryMultiCallable[_invoices_pb2.ListCreditNotesRequest, _invoices_pb2.ListCreditNotesResponse]  # type: ignore[assignment]
     """Lists what was taken back of an invoice of your organisation, oldest first."""
+    GetBillingDetails: _aio.UnaryUnaryMultiCallable[_invoices_pb2.GetBillingDetailsRequest, _invoices_pb2.BillingDetails]  # type: ignore[assignment]
+    """Returns who your organisation is on its invoices."""
+    UpdateBillingDetails: _aio.UnaryUnaryMultiCallable[_invoices_pb2.UpdateBillingDetailsRequest, _invoices_pb2.BillingDetails]  # type: ignore[assignment]
+    """Changes who your organisation is on its next invoices: the fields named by
+    `update_mask` (`*` for all), or those that are present when there is no mask
+    (AIP-134).
+    """
     SavePaymentMethod: _aio.UnaryUnaryMultiCallable[_invoices_pb2.SavePaymentMethodRequest, _invoices_pb2.PaymentMethod]  # type: ignore[assignment]
     """Saves what a token of the provider's library stands for, and charges it from
     now on. Card numbers never come here.
@@ -138,6 +152,25 @@ class InvoicesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_invoices_pb2.ListCreditNotesResponse, _abc.Awaitable[_invoices_pb2.ListCreditNotesResponse]]:
         """Lists what was taken back of an invoice of your organisation, oldest first."""
+
+    @_abc_1.abstractmethod
+    def GetBillingDetails(
+        self,
+        request: _invoices_pb2.GetBillingDetailsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoices_pb2.BillingDetails, _abc.Awaitable[_invoices_pb2.BillingDetails]]:
+        """Returns who your organisation is on its invoices."""
+
+    @_abc_1.abstractmethod
+    def UpdateBillingDetails(
+        self,
+        request: _invoices_pb2.UpdateBillingDetailsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoices_pb2.BillingDetails, _abc.Awaitable[_invoices_pb2.BillingDetails]]:
+        """Changes who your organisation is on its next invoices: the fields named by
+        `update_mask` (`*` for all), or those that are present when there is no mask
+        (AIP-134).
+        """
 
     @_abc_1.abstractmethod
     def SavePaymentMethod(
