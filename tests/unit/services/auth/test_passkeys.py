@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from base64 import urlsafe_b64decode
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.model import Caller, Conflict, new_id
+from mesh.model import Caller, Conflict, UserId, new_id
 from services.auth.ceremonies import WebAuthn
 from services.auth.domain.entities import MailKind
 from services.auth.domain.errors import (
@@ -21,7 +25,7 @@ from services.auth.domain.errors import (
     PasskeyNotFound,
     TooManyPasskeys,
 )
-from services.auth.domain.passkeys import MOST_PASSKEYS
+from services.auth.domain.passkeys import MOST_PASSKEYS, Passkey
 from tests.fakes.authenticator import (
     BACKED_UP,
     ELIGIBLE,
@@ -309,3 +313,52 @@ def test_whatever_is_sent_is_a_wrong_answer(answer: str) -> None:
     for judge in (ceremonies.challenge, ceremonies.credential, lambda text: ceremonies.made(text, b"x" * 32)):
         with pytest.raises(ValueError, match="is not right"):
             judge(answer)
+
+
+def _signed() -> tuple[WebAuthn, Passkey, bytes, dict[str, Any]]:
+    """A passkey, a challenge and the right answer to it."""
+    ceremonies, device, challenge = WebAuthn([URL]), Authenticator(URL), b"c" * 32
+    device.user = plain(b"user_ada")
+    answer = json.loads(device.get(ceremonies.request(challenge)))
+    passkey = Passkey(
+        passkey_id="passkey_ada",
+        user_id=UserId("user_ada"),
+        name="phone",
+        credential_id=device.credential_id,
+        public_key=cbor2.dumps(cose(device.key)),
+        sign_count=0,
+        backed_up=False,
+        create_time=datetime(2026, 5, 1, tzinfo=UTC),
+    )
+    return ceremonies, passkey, challenge, answer
+
+
+PARTS = st.sampled_from(["clientDataJSON", "authenticatorData", "signature", "userHandle"])
+
+
+@given(PARTS, st.integers(min_value=0), st.integers(0, 7))
+def test_no_bit_of_an_answer_can_be_changed(part: str, place: int, bit: int) -> None:
+    """Of a right answer that logs in, each bit matters."""
+    ceremonies, passkey, challenge, answer = _signed()
+    assert ceremonies.used(json.dumps(answer), challenge, passkey) == (1, False)
+    whole = bytearray(urlsafe_b64decode(answer["response"][part] + "=="))
+    whole[place % len(whole)] ^= 1 << bit
+    answer["response"][part] = plain(bytes(whole))
+    with pytest.raises(ValueError, match="is not right"):
+        ceremonies.used(json.dumps(answer), challenge, passkey)
+
+
+@given(st.lists(st.tuples(st.integers(min_value=0), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_broken_registration_is_a_wrong_answer(changes: list[tuple[int, int]]) -> None:
+    """What a device says about a new key can be broken at any byte: nothing comes of it but yes or no."""
+    ceremonies, challenge = WebAuthn([URL]), b"c" * 32
+    device = Authenticator(URL)
+    options = {"rp": {"id": "app.example.org"}, "user": {"id": "dXNlcg"}, "challenge": plain(challenge)}
+    answer = json.loads(device.create(json.dumps(options)))
+    assert ceremonies.made(json.dumps(answer), challenge).credential_id == device.credential_id
+    whole = bytearray(urlsafe_b64decode(answer["response"]["attestationObject"] + "=="))
+    for place, value in changes:
+        whole[place % len(whole)] = value
+    answer["response"]["attestationObject"] = plain(bytes(whole))
+    with contextlib.suppress(ValueError):
+        ceremonies.made(json.dumps(answer), challenge)
