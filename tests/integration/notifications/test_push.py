@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import http.server
 import json
-import struct
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -38,90 +30,22 @@ from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.push import courier
 from services.notifications.push.checking import checked
 from services.notifications.push.courier import HttpCourier, PushWorker, open_client
-from services.notifications.push.domain import Answer, BadEndpoint, Endpoint, Keys, Pushes, State, Unclear
+from services.notifications.push.domain import Answer, BadEndpoint, Pushes, State, Unclear
 from services.notifications.push.encryption import Vapid
 from services.notifications.push.limits import PUSH_POLL
 from services.notifications.push.store import PostgresPushes
 from services.notifications.store import PostgresStore
 from services.notifications.telling import Telling
+from tests.integration.notifications.browsers import Browser, Service, push_service
 from tests.servers import PASSWORD, Postgres
 
 NOTICE = json.dumps({"title": "Zahlung fehlgeschlagen", "body": "Grüße"}, ensure_ascii=False).encode()
 
 
-class Browser:
-    """Its keys, and how it reads a push (RFC 8291, written from the RFC)."""
-
-    def __init__(self) -> None:
-        self.key, self.auth = ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef"
-        self.public = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-    @property
-    def keys(self) -> Keys:
-        return Keys(self.public, self.auth)
-
-    def read(self, body: bytes) -> bytes:
-        salt, (size, length) = body[:16], struct.unpack("!LB", body[16:21])
-        sender, record = body[21 : 21 + length], body[21 + length :]
-        assert len(record) <= size
-        shared = self.key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sender))
-        secret = _hkdf(self.auth, shared, b"WebPush: info\0" + self.public + sender, 32)
-        key = _hkdf(salt, secret, b"Content-Encoding: aes128gcm\0", 16)
-        nonce = _hkdf(salt, secret, b"Content-Encoding: nonce\0", 12)
-        plain = AESGCM(key).decrypt(nonce, record, None)
-        assert plain.endswith(b"\x02")
-        return plain[:-1]
-
-
-def _hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
-
-
-@dataclass
-class Service:
-    """A push service on this machine: what it heard, and what it says to the next pushes."""
-
-    port: int = 0
-    heard: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
-    says: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
-    silent: threading.Event = field(default_factory=threading.Event)
-    """While set it takes pushes without an answer."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/send/x"
-
-    def endpoint(self, browser: Browser, url: str = "") -> Endpoint:
-        return Endpoint(new_id("endpoint"), UserId("u"), url or self.url, browser.keys, datetime.now(UTC))
-
-
 @pytest.fixture
 def service() -> Iterator[Service]:
-    made = Service()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            made.heard.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-            if made.silent.is_set():
-                self.close_connection = True
-                return
-            status, headers = made.says.pop(0) if made.says else (201, {})
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with push_service() as made:
         yield made
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
