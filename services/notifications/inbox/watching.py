@@ -1,7 +1,7 @@
 """Who watches which inbox, and one look at the database for all of them.
 
 The look is a poll: it needs no box but the one that has the messages, cannot lose one, and serves watchers
-of every replica alike (docs/adr/0013-inbox-by-polling.md says why).
+of every replica alike (docs/adr/0017-inbox-by-polling.md says why).
 """
 
 from __future__ import annotations
