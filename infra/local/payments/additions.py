@@ -29,7 +29,7 @@ SEARCHED = {"customers": resources.Customer, "payment_intents": resources.Paymen
 def application(happened: Callable[[Any], None]) -> web.Application:
     """localstripe's application with all of it, once for a process. `happened` is told of each event."""
     resources.schedule_webhook = happened
-    resources.Store.dump_to_disk = lambda store: None
+    _store()
     _payment_intents()
     _payment_methods()
     _refunds()
@@ -40,6 +40,40 @@ def application(happened: Callable[[Any], None]) -> web.Application:
         app.router.add_get(f"/v1/{name}/search", _search)
     app.router.add_get("/v1/customers/{id}/payment_methods", _methods_of)
     return app
+
+
+TOUCHED: dict[str, None] = {}
+"""The keys of what may have changed since the last commit, in order."""
+
+
+def _store() -> None:
+    """Nothing is dumped; what is written, or read and then perhaps changed, is noted."""
+    store = resources.Store
+
+    def get(self: Any, key: str, default: Any = None) -> Any:
+        TOUCHED[key] = None
+        return dict.get(self, key, default)
+
+    written, deleted = store.__setitem__, store.__delitem__
+
+    def __setitem__(self: Any, key: str, value: Any) -> None:
+        TOUCHED[key] = None
+        written(self, key, value)
+
+    def __delitem__(self: Any, key: str) -> None:
+        TOUCHED[key] = None
+        deleted(self, key)
+
+    store.get, store.__setitem__, store.__delitem__ = get, __setitem__, __delitem__
+    store.dump_to_disk = lambda self: None
+
+
+def touch(what: Mapping[str, Any]) -> None:
+    """Note an exported object, and those within it."""
+    TOUCHED[f"{what.get('object')}:{what.get('id')}"] = None
+    for inner in what.values():
+        if isinstance(inner, Mapping) and "id" in inner:
+            touch(inner)
 
 
 def resume() -> None:

@@ -47,6 +47,7 @@ class Provider:
     def happened(self, event: Any) -> None:
         """Keep an event for the commit of the request that it came of, or one of its own."""
         self.events.append(event)
+        additions.touch(event.data["object"])
         asyncio.get_running_loop().call_soon(self.commit_events)
 
     def commit_events(self) -> None:
@@ -60,7 +61,9 @@ class Provider:
         due = now + self.faults.delay
         hooks = [(event.id, json.dumps(event._export()).encode(), due) for event in self.events]
         self.events.clear()
-        self.state.save(resources.store, now, answer=answer, lines=lines, hooks=hooks)
+        touched = [key for key in additions.TOUCHED if ":" in key]
+        additions.TOUCHED.clear()
+        self.state.save(resources.store, touched, now, answer=answer, lines=lines, hooks=hooks)
         self.wake()
 
     @web.middleware

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from infra.local.limits import PAYMENTS_ANSWER_KEEP, PAYMENTS_HOOK_KEEP
 
 FILE = "payments.db"
 TABLES = """
-CREATE TABLE IF NOT EXISTS objects (one INTEGER PRIMARY KEY CHECK (one = 1), pickled BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS things (key TEXT PRIMARY KEY, pickled BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, at REAL NOT NULL
 );
@@ -45,8 +46,44 @@ class Hook:
     born: float
 
 
+class _Pickler(pickle.Pickler):
+    """Pickles one object; others that it refers to are named."""
+
+    def __init__(self, file: io.BytesIO, key: str, things: Mapping[str, Any]) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._key, self._things = key, things
+
+    def persistent_id(self, thing: Any) -> str | None:
+        key = f"{getattr(thing, 'object', '')}:{getattr(thing, 'id', '')}"
+        return key if key != self._key and key in self._things and self._things[key] is thing else None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds by name what an object refers to."""
+
+    def __init__(self, pickled: bytes, things: Mapping[str, Any]) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self._things = things
+
+    def persistent_load(self, key: str) -> Any:
+        return self._things[key]
+
+
+class _Things(dict[str, Any]):
+    """Objects by their keys, unpickled when they are asked for, each once."""
+
+    def __init__(self, pickled: Mapping[str, bytes]) -> None:
+        super().__init__()
+        self.pickled = pickled
+
+    def __missing__(self, key: str) -> Any:
+        # They were written by ourselves, in a private folder.
+        self[key] = _Unpickler(self.pickled[key], self).load()
+        return self[key]
+
+
 class State:
-    """All of it. The objects are localstripe's own, pickled whole: they refer to each other."""
+    """All of it. The objects are localstripe's own, each pickled by itself when a request has touched it."""
 
     def __init__(self, folder: Path) -> None:
         self._database = sqlite3.connect(folder / FILE)
@@ -55,21 +92,26 @@ class State:
 
     def objects(self) -> Mapping[str, Any]:
         """What was saved last."""
-        row = self._database.execute("SELECT pickled FROM objects").fetchone()
-        return dict(pickle.loads(row[0])) if row else {}  # noqa: S301 (written by ourselves, in a private folder)
+        things = _Things(dict(self._database.execute("SELECT key, pickled FROM things ORDER BY rowid")))
+        return {key: things[key] for key in things.pickled}
 
     def save(
         self,
         objects: Mapping[str, Any],
+        touched: Iterable[str],
         now: float,
         *,
         answer: Answer | None = None,
         lines: Sequence[Mapping[str, object]] = (),
         hooks: Sequence[tuple[str, bytes, float]] = (),
     ) -> None:
-        """Commit an effect: the objects after it, what is answered and journalled, webhooks with when they are due."""
+        """Commit an effect: the objects that it touched, what is answered and journalled, webhooks and when."""
+        there = [(key, _pickled(key, objects)) for key in touched if key in objects]
+        gone = [(key,) for key in touched if key not in objects]
         with self._database as database:
-            database.execute("INSERT OR REPLACE INTO objects VALUES (1, ?)", (pickle.dumps(dict(objects)),))
+            query = "INSERT INTO things VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET pickled = excluded.pickled"
+            database.executemany(query, there)
+            database.executemany("DELETE FROM things WHERE key = ?", gone)
             if answer:
                 row = (answer.key, answer.fingerprint, answer.status, answer.body, now)
                 database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
@@ -110,6 +152,12 @@ class State:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _pickled(key: str, objects: Mapping[str, Any]) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, key, objects).dump(objects[key])
+    return file.getvalue()
 
 
 def journal(folder: Path) -> Iterator[Mapping[str, Any]]:

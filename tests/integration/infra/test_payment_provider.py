@@ -157,3 +157,22 @@ async def test_bad_line(provider: PaymentProvider, receiver: Receiver) -> None:
     assert len((await provider.ask("GET", "/v1/customers"))["data"]) == 1
     await receiver.until("customer.created", 2)
     assert len({event["id"] for event in receiver.came}) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [
+        ("pm_card_chargeCustomerFail", "requires_payment_method"),
+        ("pm_card_authenticationRequired", "requires_action"),
+        ("pm_failed_de", "requires_payment_method"),
+    ],
+)
+async def test_state_survives_a_kill(provider: PaymentProvider, receiver: Receiver, method: str, status: str) -> None:
+    """What became of a charge before the process died, at once or later, is so afterwards."""
+    await charge(provider, method)
+    if method == "pm_failed_de":
+        await receiver.until("payment_intent.payment_failed")
+    before = await provider.ask("GET", "/v1/payment_intents")
+    await restart(provider)
+    assert [one["status"] for one in before["data"]] == [status]
+    assert await provider.ask("GET", "/v1/payment_intents") == before
