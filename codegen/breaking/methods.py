@@ -141,6 +141,15 @@ def announcements(change: Change) -> Iterator[Break]:
             yield _found(change, "emits", new, what, hears, "publish both, until nobody consumes the old one", gone)
 
 
+def headers(change: Change) -> Iterator[Break]:
+    """What a call reads besides its request."""
+    for old, new in change.both():
+        for gone in sorted(set(old.headers) - set(new.headers)):
+            what = f"it does not read the header `{gone}` any more: the gateway drops it"
+            whom = f"{callers(old.callers)}, whose programs send it"
+            yield _found(change, "headers", new, what, whom, "go on reading it, or add another method", gone)
+
+
 ASPECTS = (
     routes,
     end_users,
@@ -152,4 +161,5 @@ ASPECTS = (
     repetitions,
     reasons,
     announcements,
+    headers,
 )

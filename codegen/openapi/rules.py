@@ -59,6 +59,21 @@ def of_number(rules: Any) -> Schema:
     return {_BOUNDS[name]: value for name, value in given.items() if name in _BOUNDS} | _choices(given)
 
 
+def of_digits(rules: Any) -> Schema:
+    """The bounds of a number that JSON writes as a string (buf.validate.Int64Rules), where they begin at 0 or 1.
+
+    A pattern counts digits: it says the largest power of ten that is within the bounds, and nothing of what is beyond.
+    """
+    given = {descriptor.name: value for descriptor, value in rules.ListFields()}
+    least = given["gt"] + 1 if "gt" in given else given.get("gte")
+    most = given["lt"] - 1 if "lt" in given else given.get("lte", 10**18)
+    digits = len(str(most)) - 1
+    if least not in (0, 1) or digits < 1:
+        return {}
+    positive = f"[1-9][0-9]{{0,{digits - 1}}}|1{'0' * digits}"
+    return {"pattern": f"^({positive})$" if least else f"^(0|{positive})$"}
+
+
 def of_list(rules: Any) -> Schema:
     """A list's own rules (buf.validate.RepeatedRules)."""
     words = {"min_items": "minItems", "max_items": "maxItems", "unique": "uniqueItems"}

@@ -133,7 +133,10 @@ def of_value(project: Project, field: FieldDescriptor) -> Schema:
 def _of_number(field: FieldDescriptor, rules: Any) -> Schema:
     schema = dict(_TYPES[field.cpp_type])
     kind = rules.WhichOneof("type") if rules is not None else None
-    return schema | as_schema.of_number(getattr(rules, kind)) if kind and schema["type"] != "string" else schema
+    if not kind:
+        return schema
+    said = getattr(rules, kind)
+    return schema | (as_schema.of_digits(said) if schema["type"] == "string" else as_schema.of_number(said))
 
 
 def _of_type(project: Project, field: FieldDescriptor) -> Schema:

@@ -27,17 +27,17 @@ from mesh.auth import Sessions, token_verifier
 from mesh.channel import open_channel
 from mesh.paging import PageTokens
 from mesh.server import main
-from services.billing.accounting import AccountingServicer
+from services.billing.accounting_servicer import AccountingServicer
 from services.billing.domain.billing import Billing
 from services.billing.domain.reconciliation import Reconciliation
 from services.billing.domain.webhooks import NOTICE_KEPT, Webhooks
 from services.billing.events import subscriptions
-from services.billing.invoices import InvoicesServicer
+from services.billing.invoices_servicer import InvoicesServicer
 from services.billing.payments import open_payments
 from services.billing.reconciliation import Reconciler
 from services.billing.servicer import BillingServicer
 from services.billing.store import PostgresStore, sql
-from services.billing.webhooks import WebhooksServicer
+from services.billing.webhooks_servicer import WebhooksServicer
 
 
 class Settings(ServiceSettings):

@@ -14,7 +14,7 @@ from tests.rules.tree import ROOT, imports, modules, within
 
 SERVICES = modules("services")
 INNER = [path for path in SERVICES if "domain" in path.stem or "domain" in path.parts]
-WIRE = ("servicer", "convert", "events", "main")
+WIRE = ("servicer", "convert", "events", "main", "directory")
 
 
 def test_layers_hold() -> None:
@@ -45,7 +45,7 @@ def test_the_inside_knows_only_the_model(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SERVICES, ids=str)
 def test_the_wire_stays_at_the_rim(path: Path) -> None:
-    """Inside a service, protobuf is known only to servicers, converters and events, and grpc not even to them."""
+    """Inside a service, protobuf is known only to servicers, converters, events and who asks others; grpc to none."""
     named = imports(path)
     if path.stem.rpartition("_")[2] not in WIRE:
         assert not {name for name in named if within(name, "tulle", "google.protobuf")}

@@ -38,7 +38,7 @@ WRAPPED = """  // How.
     string paper = 4;
   }
 """
-IN_BOUGHT = """    consumers: ["billing"]
+IN_BOUGHT = """    schema_version: 2
   };
   // Which order.
   string order_id = 1"""
@@ -116,7 +116,7 @@ PLANTED: dict[str, tuple[Any, ...]] = {
     "an event of an older version": (
         "schema_version",
         "tulle.shop.v1.Bought",
-        "newer",
+        "`billing`",
         ("schema_version: 2", "schema_version: 1"),
     ),
     "an event that nobody hears": (
@@ -317,7 +317,8 @@ OPTIONS = [
     for extension in policy_pb2.DESCRIPTOR.extensions_by_name
     for path in leaves(policy_pb2.DESCRIPTOR.extensions_by_name[extension].message_type)
 ]
-ALL_SET = (("      roles: [ROLE_ADMINISTRATOR]\n", "      roles: [ROLE_ADMINISTRATOR]\n      fresh: true\n"),)
+_ROLES = "      roles: [ROLE_ADMINISTRATOR]\n"
+ALL_SET = ((_ROLES, f'{_ROLES}      fresh: true\n      headers: ["shop-signature"]\n'),)
 
 
 def without(descriptor_set: bytes, extension: str, path: tuple[str, ...]) -> bytes:
