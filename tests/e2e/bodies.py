@@ -222,7 +222,7 @@ def _values(one: FieldDescriptor) -> tuple[Any, ...]:
 def changed(requests: Requests, body: Json = {}, rest: Json = {}) -> Json:  # noqa: B006 (never changed)
     """The whole request with changes in its body and beside it."""
     name = requests.route.rule.body
-    path = {requests.json_name(key): value for key, value in requests.path.items()}
+    path = {requests.json_name(key): value for key, value in requests.path.items()} | requests.query
     if name in ("", "*"):
         return {**path, **json.loads(requests.with_body(**body) if requests.body is not None else b"{}"), **rest}
     return {requests.json_name(name): json.loads(requests.with_body(**body)), **rest}

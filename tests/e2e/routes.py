@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from codegen import examples
@@ -88,6 +89,11 @@ class Requests:
         taken = {*self.bound, self.route.rule.body, *self._elsewhere()}
         return [f for f in self.message.fields if f.name not in taken and is_leaf(f)]
 
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters that must be there."""
+        return {json_name(f): str(self.whole[json_name(f)]) for f in self.query_fields if is_required(f)}
+
     def _elsewhere(self) -> Iterator[str]:
         """What another path of the method binds is no query parameter of this one."""
         for rule in self.route.method.http:
@@ -112,3 +118,8 @@ class Requests:
 def is_leaf(one: FieldDescriptor) -> bool:
     """Whether a field is one value in JSON."""
     return one.message_type is None or one.message_type.full_name in SCALARS
+
+
+def is_required(one: FieldDescriptor) -> bool:
+    """Whether a field must be in each request (AIP-203)."""
+    return field_behavior_pb2.REQUIRED in one.GetOptions().Extensions[field_behavior_pb2.field_behavior]

@@ -70,8 +70,9 @@ class Door:
         for name, value in {**self._requests.path, **attempt.path}.items():
             path = re.sub(rf"\{{{name}(=[^}}]*)?\}}", value, path)
         headers = {**self._headers, **({} if attempt.content is None else attempt.headers)}
+        query = {**self._requests.query, **attempt.query}
         return await self._rest.request(
-            attempt.verb or rule.verb, path, params=dict(attempt.query), content=attempt.content, headers=headers
+            attempt.verb or rule.verb, path, params=query, content=attempt.content, headers=headers
         )
 
 

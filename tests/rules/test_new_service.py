@@ -139,7 +139,7 @@ def test_all_or_nothing_is_taken(tmp_path: Path) -> None:
         ("entries", "entry"),
         ("boxes", "box"),
         ("orders", "order"),
-        ("billing", "billing_item"),
+        ("pricing", "pricing_item"),
         ("news", "news_item"),
         ("status", "status_item"),
         ("stores", "stores_item"),

@@ -84,8 +84,8 @@ class World:
         await self.ask.SignUp(pb.SignUpRequest(email=email))
 
     async def states(self) -> list[State]:
-        """Of all mails, oldest first."""
-        found = reversed(await self.store.list_deliveries("", "", "", 100))
+        """Of all mails."""
+        found = await self.store.list_deliveries("", "", "", 100)
         return [one.state for one in found if one.channel == "mail"]
 
 
@@ -176,9 +176,9 @@ async def eventually(true: Callable[[], object], seconds: float = 20) -> None:
 
 
 async def settled(world: World, *states: State) -> None:
-    """Wait until deliveries have come to these, oldest first."""
+    """Wait until deliveries have come to these, in any order: different mails are different aggregates."""
     deadline = asyncio.get_running_loop().time() + 20
-    while (found := await world.states()) != list(states):
+    while (found := sorted(await world.states())) != sorted(states):
         assert asyncio.get_running_loop().time() < deadline, found
         await asyncio.sleep(0.02)
 
