@@ -18,6 +18,7 @@ import httpx
 from bench.load import addresses
 from infra.local import control
 from infra.local.layout import FIRST_PORT, Layout, free, layout
+from infra.local.mailbox import Mailbox
 from infra.migrations import dsn
 from infra.settings import StackSettings, inherited_environment
 
@@ -78,13 +79,13 @@ def _two_ports() -> tuple[int, int]:
 async def _arrivals(stack: Layout) -> list[str]:
     sources = addresses()
     people = [(f"person{number}@example.com", next(sources)) for number in range(PEOPLE)]
-    gate = asyncio.Semaphore(8)
+    gate, box = asyncio.Semaphore(8), Mailbox(stack.folder("mail"))
 
     async def arrive(email: str, source: str) -> str:
         transport = httpx.AsyncHTTPTransport(local_address=source)
         async with gate, httpx.AsyncClient(base_url=stack.public_url, transport=transport, timeout=20) as client:
             await _ask(client, "/v1/auth:signUp", {"email": email})
-            await _ask(client, "/v1/auth:verifyEmail", {"token": await _mailed(stack, email), "password": PASSWORD})
+            await _ask(client, "/v1/auth:verifyEmail", {"token": await _mailed(box, email), "password": PASSWORD})
             answer = await _ask(client, "/v1/auth:logIn", {"email": email, "password": PASSWORD})
             token = str(answer["tokens"]["accessToken"])
             read = await client.get("/v1/users/me", headers={"authorization": f"Bearer {token}"})
@@ -101,15 +102,13 @@ async def _ask(client: httpx.AsyncClient, path: str, body: dict[str, str]) -> di
     return found
 
 
-async def _mailed(stack: Layout, email: str) -> str:
+async def _mailed(box: Mailbox, email: str) -> str:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        for file in (stack.data / "mail").glob("*.eml"):
-            text = file.read_text()
-            if f"To: {email}" in text:
-                return next(line.strip() for line in text.splitlines() if line.startswith("mail_"))
+        for mail in box.mails(email):
+            return next(line for line in mail.text.splitlines() if line.startswith("mail_"))
         await asyncio.sleep(0.1)
-    raise SystemExit(f"No mail reached {email}; see the log of auth.")
+    raise SystemExit(f"No mail reached {email}; see the log of notifications.")
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ def mails_arrive(run: Run) -> Iterator[str]:
     """Mail about security goes out at least once, always under its own Message-ID to its own address."""
     sent = defaultdict(list)
     for mail in run.evidence.mails:
-        sent[mail["message_id"]].append(mail["to"])
+        sent[mail.message_id].append(mail.to)
     for row in run.evidence.wanted_mails:
         if row["kind"] != "nobody" and not _withheld(run.evidence, row["mail_id"]):
             to = sent.pop(f"<{row['mail_id']}@tulle.local>", [])

@@ -11,6 +11,7 @@ from tulle.event.v1 import operations_pb2 as pb
 from tulle.event.v1.operations_pb2_grpc import EventsServiceStub
 
 from faults.site import Site, settled
+from infra.local.mailbox import Caught
 from infra.local.operator import calling
 from infra.local.payments.state import journal
 from services import topology
@@ -40,7 +41,7 @@ class Evidence:
     entries: Rows
     provider: Rows
     """The payment provider's own journal: each object that moves money, each time that it changed."""
-    mails: Sequence[Mapping[str, str]]
+    mails: Sequence[Caught]
     logs: Mapping[str, str]
 
 
@@ -63,7 +64,7 @@ async def gathered(site: Site) -> Evidence:
         charges=await site.rows("billing", "SELECT * FROM charges"),
         entries=await site.rows("billing", "SELECT * FROM entries"),
         provider=list(journal(site.layout.data / "payments")),
-        mails=list(site.mails()),
+        mails=site.mailbox.mails(),
         logs=dict(site.logs()),
     )
 

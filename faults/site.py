@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email
-import email.policy
 import os
 import signal
 import sys
@@ -21,11 +19,14 @@ import asyncpg
 
 from infra.local import control
 from infra.local.layout import FIRST_PORT, Layout, free, layout
+from infra.local.mailbox import Mailbox
 from infra.settings import StackSettings, inherited_environment
 from mesh.model import Error
 
 PATIENCE = 90.0
 """Seconds in which a stack is up, on a machine that does other things too."""
+RESTART = 20.0
+"""Seconds in which a database is back."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Site:
     """A running stack."""
 
     layout: Layout
+    mailbox: Mailbox
 
     @property
     def url(self) -> str:
@@ -73,25 +75,29 @@ class Site:
 
     @asynccontextmanager
     async def _connected(self, user: str, password: str) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(
-            host=str(self.layout.postgres_socket),
-            user=user,
-            password=password,
-            database="tulle",
-            timeout=5,
-            server_settings={"search_path": user},
-        )
+        connection = await self._connection(user, password)
         try:
             yield connection
         finally:
             await connection.close(timeout=5)
 
-    def mails(self) -> Iterator[dict[str, str]]:
-        """All mails that were caught, oldest first: to, message_id, text."""
-        for file in sorted((self.layout.data / "mail").glob("*.eml")):
-            message: Any = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-            text = message.get_body(("plain",)).get_content()
-            yield {"to": str(message["to"]), "message_id": str(message["message-id"]), "text": text}
+    async def _connection(self, user: str, password: str) -> asyncpg.Connection:
+        """A new one; a database that is just starting or stopping is waited for."""
+        until = time.monotonic() + RESTART
+        while True:
+            try:
+                return await asyncpg.connect(
+                    host=str(self.layout.postgres_socket),
+                    user=user,
+                    password=password,
+                    database="tulle",
+                    timeout=5,
+                    server_settings={"search_path": user},
+                )
+            except (OSError, asyncpg.CannotConnectNowError):
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.2)
 
     def logs(self) -> Iterator[tuple[str, str]]:
         """Name and text of each process's log."""
@@ -115,7 +121,8 @@ async def site(plant: str = "") -> AsyncIterator[Site]:
             *command, env=inherited_environment() | given, start_new_session=True
         )
         try:
-            yield Site(await _started(settings, process))
+            stack = await _started(settings, process)
+            yield Site(stack, Mailbox(stack.folder("mail")))
         finally:
             process.terminate()
             await process.wait()

@@ -35,6 +35,15 @@ class Cache:
                 counted, _ = await pipeline.execute()
         return int(counted)
 
+    async def uncount(self, key: str, window: float) -> None:
+        """Count one less, of what `count` has counted."""
+        with _typed():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.incrby(self._prefix + key, -1)
+                # The window may have ended in between.
+                pipeline.pexpire(self._prefix + key, round(window * 1000), nx=True)
+                await pipeline.execute()
+
     async def counted(self, keys: Sequence[str]) -> list[int]:
         """What `count` has reached for each key."""
         with _typed():

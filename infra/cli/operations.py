@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import email
-import email.policy
 import time
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +12,7 @@ import typer
 from infra.cli.app import app, err, out, print_json, stack
 from infra.local.layout import Unusable
 from infra.local.limits import MAIL_WITHIN
+from infra.local.mailbox import Caught, Mailbox
 from infra.local.operator import calling
 
 admin = typer.Typer(no_args_is_help=True, help="What only an operator may do, through the mesh.")
@@ -29,12 +26,12 @@ def mail(
     as_json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> None:
     """Read the mails that the stack has caught instead of sending them."""
-    folder = stack().folder("mail")
-    caught = _awaited(folder, to)[-1:] if last else _caught(folder, to)
+    box = Mailbox(stack().folder("mail"))
+    caught = _awaited(box, to)[-1:] if last else box.mails(to)
     if as_json:
-        print_json(caught)
+        print_json([asdict(one) for one in caught])
     elif last:
-        print(caught[0]["text"])
+        print(caught[0].text)
     else:
         _print_mails(caught)
 
@@ -50,9 +47,9 @@ def totp(secret: Annotated[str, typer.Argument(help="From EnrollTotp.")]) -> Non
         raise Unusable(f"This is no secret of EnrollTotp, which is in base 32: {error}.") from error
 
 
-def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
+def _awaited(box: Mailbox, to: str | None) -> list[Caught]:
     until = time.monotonic() + MAIL_WITHIN
-    while not (caught := _caught(folder, to)):
+    while not (caught := box.mails(to)):
         if time.monotonic() > until:
             raise Unusable(
                 f"No mail{f' to {to}' if to else ''} came within {MAIL_WITHIN:g} s; see ./tulle logs notifications."
@@ -61,28 +58,11 @@ def _awaited(folder: Path, to: str | None) -> list[dict[str, Any]]:
     return caught
 
 
-def _caught(folder: Path, to: str | None) -> list[dict[str, Any]]:
-    return [one for one in map(_read, sorted(folder.glob("*.eml"))) if to is None or to.lower() == one["to"].lower()]
-
-
-def _print_mails(caught: list[dict[str, Any]]) -> None:
+def _print_mails(caught: list[Caught]) -> None:
     for one in caught:
-        out.print(f"[bold]{one['subject']}[/bold]  to {one['to']}, {one['time']}\n", soft_wrap=True)
-        out.print(one["text"], markup=False, soft_wrap=True)
+        out.print(f"[bold]{one.subject}[/bold]  to {one.to}, {one.time}\n", soft_wrap=True)
+        out.print(one.text, markup=False, soft_wrap=True)
     err.print(f"{len(caught)} mails")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
-    body = message.get_body(("plain",))
-    return {
-        "time": datetime.fromtimestamp(int(file.stem) / 1e9, UTC).isoformat(timespec="seconds"),
-        "to": str(message["to"]),
-        "subject": str(message["subject"]),
-        "message_id": str(message["message-id"]),
-        "text": body.get_content().replace("\r\n", "\n").strip() if body else "",
-    }
 
 
 @admin.command()

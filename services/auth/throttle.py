@@ -44,6 +44,15 @@ class Throttle:
         if tried > ACCOUNT_FAILURES and not await self._known(who, address):
             raise TooManyAttempts(retry_after=await self._left(everywhere))
 
+    async def unjudged(self, account: str, address: str) -> None:
+        """Take back an attempt that nobody could judge: a busy platform locks nobody out."""
+        who = _name(account)
+        for key, window in ((f"tries:{who}:{address}", FAILURES_WINDOW), (f"tries:{who}", ACCOUNT_WINDOW)):
+            try:
+                await self._cache.uncount(key, window)
+            except Unavailable:
+                self._local.uncount(key)
+
     async def succeeded(self, account: str, address: str) -> None:
         """Forget the attempts; the address is known from now on."""
         who = _name(account)
@@ -90,6 +99,10 @@ class _Local:
         if len(self._counts) > LOCAL_COUNTERS:
             self._counts.popitem(last=False)
         return counted + 1
+
+    def uncount(self, key: str) -> None:
+        if found := self._counts.get(key):
+            self._counts[key] = (found[0] - 1, found[1])
 
     def forget(self, *keys: str) -> None:
         for key in keys:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import email
-import email.policy
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 
 from infra.local import control
 from infra.local.layout import Layout, layout
+from infra.local.mailbox import Mailbox
 from infra.local.operator import calling
 from infra.settings import Mesh, StackSettings, Workers, development_environment
 from services import topology
@@ -43,6 +42,7 @@ class Stack:
             data_dir=folder, http_port=free_port(), https_port=free_port(), mesh=mesh, workers=workers
         )
         self.layout: Layout = layout(settings)
+        self._mailbox = Mailbox(self.layout.folder("mail"))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -149,13 +149,7 @@ class Stack:
 
     async def mails(self, address: str) -> list[str]:
         """The texts of all mails to an address, oldest first."""
-        return [text for to, text in self._mails() if to == address]
-
-    def _mails(self) -> Iterator[tuple[str, str]]:
-        for file in sorted((self.layout.data / "mail").glob("*.eml")):
-            message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-            body = message.get_body(("plain",))
-            yield str(message["to"]), body.get_content() if body else ""
+        return [mail.text for mail in self._mailbox.mails(address)]
 
     def _told(self) -> dict[str, Any]:
         return control.told(self.layout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mesh.model import Caller, require
+from mesh.model import Caller, Exhausted, Unavailable, require
 from services.auth.domain import passwords
 from services.auth.domain.codes import Codes
 from services.auth.domain.entities import Account, email_key
@@ -28,9 +28,13 @@ class Authentication:
         """
         attempts = password_attempts(email)
         await self.throttle.begin(attempts, caller.address)
-        account = await self.store.account_of(email)
         password = passwords.normalised(password)
-        right = await self.hasher.verify(account.password_hash if account else None, password)
+        try:
+            account = await self.store.account_of(email)
+            right = await self.hasher.verify(account.password_hash if account else None, password)
+        except (Exhausted, Unavailable):
+            await self.throttle.unjudged(attempts, caller.address)
+            raise
         if account is None or not right:
             raise BadCredentials
         await self.throttle.succeeded(attempts, caller.address)

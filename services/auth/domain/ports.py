@@ -146,6 +146,9 @@ class Throttle(Protocol):
     async def begin(self, account: str, address: str) -> None:
         """Count one attempt before it is judged. Raises: TooManyAttempts."""
 
+    async def unjudged(self, account: str, address: str) -> None:
+        """Take back an attempt that nobody could judge."""
+
     async def succeeded(self, account: str, address: str) -> None:
         """Forget the attempts; the address is known from now on."""
 

@@ -11,6 +11,7 @@ import pytest
 from faults.checker import LAWS, Run, check
 from faults.evidence import Evidence
 from faults.journal import Operation
+from infra.local.mailbox import Caught
 from services import topology
 
 AUTH, USERS = "/tulle.auth.v1.AuthService", "/tulle.users.v1.UsersService"
@@ -30,6 +31,10 @@ CAPTURED = {
     "metadata": {"charge_id": "charge_1"},
 }
 WORKLOADS = [workload.name for workload in topology.owners(topology.EVENTS)]
+
+
+def _mail(mail_id: str, to: str) -> Caught:
+    return Caught(time="", to=to, subject="", message_id=f"<{mail_id}@tulle.local>", text="")
 
 
 def operation(method: str, status: int = 200, begin: float = 1.0, end: float = 1.1, **facts: Any) -> Operation:
@@ -83,7 +88,7 @@ GOOD = Run(
             {"source": "charge_1", "currency": "EUR", "amount": -500},
         ],
         provider=[CAPTURED, {**CAPTURED, "status": "processing"}, CAPTURED, {"object": "refund", "id": "re_1"}],
-        mails=[{"message_id": "<mail_1@tulle.local>", "to": "ada@example.org", "text": ""}],
+        mails=[_mail("mail_1", "ada@example.org")],
         logs={"auth.log": "nothing"},
     ),
 )
@@ -126,13 +131,13 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
     "a mail that was never sent": ("mails-arrive", _evidence(mails=[])),
     "a mail to somebody else": (
         "mails-arrive",
-        _evidence(mails=[{"message_id": "<mail_1@tulle.local>", "to": "bob@example.org", "text": ""}]),
+        _evidence(mails=[_mail("mail_1", "bob@example.org")]),
     ),
     "a sign-up that counted twice": (
         "requests-count-once",
         _evidence(
             wanted_mails=[*GOOD.evidence.wanted_mails, {**GOOD.evidence.wanted_mails[0], "mail_id": "mail_2"}],
-            mails=[*GOOD.evidence.mails, {"message_id": "<mail_2@tulle.local>", "to": "ada@example.org", "text": ""}],
+            mails=[*GOOD.evidence.mails, _mail("mail_2", "ada@example.org")],
         ),
     ),
     "one request id for two bodies": (

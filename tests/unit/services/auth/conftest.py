@@ -21,7 +21,7 @@ from services.auth.domain.passkeys import Passkey, Passkeys
 from services.auth.domain.refresh import mailed_token
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
-from services.auth.hashing import Argon2
+from services.auth.hashing import Argon2, TooBusy
 from services.auth.sealing import AesBox
 from tests.fakes.auth import FakeStore
 from tests.fakes.authenticator import Authenticator
@@ -35,7 +35,15 @@ NOBODY = Caller("gateway", address="192.0.2.1")
 
 
 class Unthrottled:
-    async def begin(self, account: str, address: str) -> None: ...
+    """Counts attempts, and lets them all pass."""
+
+    counted = 0
+
+    async def begin(self, account: str, address: str) -> None:
+        self.counted += 1
+
+    async def unjudged(self, account: str, address: str) -> None:
+        self.counted -= 1
 
     async def succeeded(self, account: str, address: str) -> None: ...
 
@@ -49,12 +57,15 @@ class CountingHasher(Argon2):
     """Counts what it does."""
 
     work = 0
+    busy = False
 
     async def hash(self, password: str) -> str:
         self.work += 1
         return await super().hash(password)
 
     async def verify(self, stored: str | None, password: str) -> bool:
+        if self.busy:
+            raise TooBusy
         self.work += 1
         return await super().verify(stored, password)
 
@@ -66,12 +77,13 @@ class World:
     hasher: CountingHasher
     now: datetime = datetime(2026, 5, 1, 12, tzinfo=UTC)
     store: FakeStore = field(default_factory=FakeStore)
+    throttle: Unthrottled = field(default_factory=Unthrottled)
 
     def __post_init__(self) -> None:
         codes = Codes(self.store, AesBox("key"), self.code_at, b"pepper", self.clock)
-        authentication = Authentication(self.store, self.hasher, Unthrottled(), codes)
+        authentication = Authentication(self.store, self.hasher, self.throttle, codes)
         common = common_passwords()
-        self.accounts = Accounts(self.store, authentication, self.hasher, Unthrottled(), common, KEY, self.clock)
+        self.accounts = Accounts(self.store, authentication, self.hasher, self.throttle, common, KEY, self.clock)
         self.second_factor = SecondFactor(self.store, authentication, self.accounts, codes)
         self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
         kept = FakePasskeys(self.store)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.auth.domain.entities import REFRESH_GRACE, SESSION_IDLE, SESSION_LIFE
-from services.auth.domain.errors import BadRefreshToken, RefreshTokenReused
+from services.auth.domain.errors import BadCredentials, BadRefreshToken, RefreshTokenReused
 from services.auth.domain.refresh import RefreshToken
+from services.auth.hashing import TooBusy
 from tests.unit.services.auth.conftest import KEY, World
 
 
@@ -77,3 +78,16 @@ async def test_an_idle_session_ends(world: World) -> None:
     world.now += SESSION_IDLE
     with pytest.raises(BadRefreshToken):
         await world.sessions.refresh(token)
+
+
+async def test_a_busy_platform_counts_no_failure(world: World) -> None:
+    """An attempt that nobody could judge is taken back, so that load locks nobody out; a wrong password counts."""
+    await world.sign_up()
+    world.throttle.counted, world.hasher.busy = 0, True
+    with pytest.raises(TooBusy):
+        await world.log_in()
+    assert world.throttle.counted == 0
+    world.hasher.busy = False
+    with pytest.raises(BadCredentials):
+        await world.log_in("a wrong password")
+    assert world.throttle.counted == 1

@@ -38,6 +38,11 @@ class FakeCache:
         self.values[key] = (value + 1, until)
         return value + 1
 
+    async def uncount(self, key: str, window: float) -> None:
+        await self.count(key, window)
+        value, until = self.values[key]
+        self.values[key] = (value - 2, until)
+
     async def counted(self, keys: Sequence[str]) -> list[int]:
         return [(self._living(key) or (0, 0.0))[0] for key in keys]
 
@@ -57,6 +62,14 @@ class FakeCache:
             raise Unavailable
         found = self.values.get(key)
         return found if found and found[1] > self.now else None
+
+
+async def test_what_nobody_judged_locks_nobody_out(throttle: Throttle, cache: FakeCache) -> None:
+    """Attempts that are taken back count neither here nor everywhere, with Valkey and without it."""
+    for cache.gone in (False, True):
+        for _ in range(ACCOUNT_FAILURES + 1):
+            await throttle.begin(ADA, HOME)
+            await throttle.unjudged(ADA, HOME)
 
 
 @pytest.fixture
