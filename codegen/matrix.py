@@ -18,9 +18,11 @@ _ABOUT = f"""# The policy matrix
 Who may call what, and through which door. `{YES}`: the call reaches the service, whose own rules about
 [whose things it is](policy.md#whose-things) come after. `{NO_TOKEN}`: UNAUTHENTICATED. `{NO_RIGHT}`: PERMISSION_DENIED.
 `{NO_DOOR}`: there is no such door (REST has no path; a sidecar refuses the connection of a workload that may call
-nothing there). A token that is expired, forged or for somebody else is `{NO_TOKEN}` wherever a token is looked at.
+nothing there). `key`: an [API key](api-keys.md), by a token that it was exchanged for, with the scope that is named;
+with any other it is `{NO_RIGHT}`. A token that is expired, forged or for somebody else is `{NO_TOKEN}` wherever a
+token is looked at.
 
-`tests/e2e/test_policy_matrix.py` tries every cell on the running stack, each with twelve kinds of token."""
+`tests/e2e/test_policy_matrix.py` tries every cell on the running stack, each with fourteen kinds of token."""
 
 
 def render(project: Project) -> str:
@@ -30,7 +32,9 @@ def render(project: Project) -> str:
     for name in sorted(project.contract.services):
         methods = project.contract.services[name].methods
         parts += [f"## {name}", "At the edge, over REST and gRPC alike:"]
-        parts.append(table(("method", "REST", "gRPC", "nobody", "user", *roles), (_edge(m, roles) for m in methods)))
+        parts.append(
+            table(("method", "REST", "gRPC", "nobody", "user", *roles, "key"), (_edge(m, roles) for m in methods))
+        )
         workloads = [workload.name for workload in project.workloads]
         for owner in project.owners(name):
             parts.append(f"At the sidecar of `{owner.name}`, by whose certificate is shown, for an end user who may:")
@@ -45,6 +49,7 @@ def _edge(method: Method, roles: list[str]) -> Iterator[str]:
     yield YES if open_ else NO_RIGHT
     for held in (None, frozenset[str](), *(frozenset({role}) for role in roles)):
         yield at_edge(method, held)
+    yield by_key(method)
 
 
 def at_edge(method: Method, held: frozenset[str] | None) -> str:
@@ -54,6 +59,15 @@ def at_edge(method: Method, held: frozenset[str] | None) -> str:
     if held is None:
         return YES if method.end_user in (NONE, OPTIONAL) else NO_TOKEN
     return NO_RIGHT if method.roles and not method.roles & held else YES
+
+
+def by_key(method: Method) -> str:
+    """What comes of a call at the edge by an API key, or the scope with which it is let in."""
+    if GATEWAY not in method.callers:
+        return NO_RIGHT
+    if method.end_user == NONE:
+        return YES
+    return f"`{method.scope}`" if method.scope else NO_RIGHT
 
 
 def _mesh(method: Method, owner: Workload, project: Project) -> Iterator[str]:

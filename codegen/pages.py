@@ -21,6 +21,7 @@ def policy(project: Project) -> str:
         owners = ", ".join(f"`{owner.name}`" for owner in project.owners(name))
         parts += [f"## {name}", f"{project.source.comment(name)} Served by {owners}."]
         parts.append(table(_METHOD_COLUMNS, map(_method, methods)))
+    parts += ["## Scopes of API keys", _SCOPES, table(("scope", "opens"), _scopes(project))]
     parts += ["## Whose things", _OBJECTS, table(_OBJECT_COLUMNS, map(_object, objects()))]
     events = sorted(project.contract.events.values(), key=lambda event: event.subject)
     parts += ["## Events", table(_EVENT_COLUMNS, map(_event, events))]
@@ -32,13 +33,27 @@ _ABOUT = (
     "method to the outside: over gRPC, and over REST where a path is given. Everything else is refused. The "
     "[matrix](matrix.md) says the same for each kind of caller and each door."
 )
+_SCOPES = (
+    "What an [API key](api-keys.md) can be made for. A method that is not here may be called by people only, unless it "
+    "needs no end user at all."
+)
 _OBJECTS = (
     "Where a request names an object, the service's own rules decide whose it may be (services/*/objects.py). Every "
     "person has an organisation of their own, so that others are also those of other organisations. What is not there "
     "and what is not yours are refused alike."
 )
 _OBJECT_COLUMNS = ("method", "names", "another's", "another's, to an administrator", "of which is shown")
-_METHOD_COLUMNS = ("method", "REST", "workloads", "end user", "limit", "deadline", "repeated by the mesh", "emits")
+_METHOD_COLUMNS = (
+    "method",
+    "REST",
+    "workloads",
+    "end user",
+    "API key",
+    "limit",
+    "deadline",
+    "repeated by the mesh",
+    "emits",
+)
 _EVENT_COLUMNS = ("event", "subject", "producer", "consumers", "kept in the stream")
 
 
@@ -47,6 +62,7 @@ def _method(method: Method) -> Iterator[str]:
     yield "<br>".join(f"`{rule.verb} {rule.path}`" for rule in method.http)
     yield ", ".join(sorted(method.callers))
     yield _end_user(method)
+    yield f"`{method.scope}`" if method.scope else ""
     limit = method.rate_limit
     yield f"{limit.requests} in {limit.per:g} s" if limit else ""
     yield f"{method.deadline:g} s"
@@ -57,6 +73,12 @@ def _method(method: Method) -> Iterator[str]:
 def _end_user(method: Method) -> str:
     roles = f" with role {' or '.join(sorted(method.roles))}" if method.roles else ""
     return method.end_user + roles + (", asked of auth at each call" if method.fresh else "")
+
+
+def _scopes(project: Project) -> Iterator[tuple[str, str]]:
+    for scope in sorted(project.contract.scopes):
+        opened = (method for method in project.contract.methods if method.scope == scope)
+        yield f"`{scope}`", ", ".join(f"{one.service.rpartition('.')[2]}/{one.name}" for one in opened)
 
 
 def _object(row: Object) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from gateway import cors, fields, limits, replies, routes, shared_limits
 from gateway.limits import JWT
 from mesh import certificates, envoy, hops, upstreams
-from mesh.contract import REQUIRED, Contract, Method
+from mesh.contract import NONE, OPTIONAL, REQUIRED, Contract, Method
 from mesh.envoy import Addresses, Config
 from mesh.limits import LEEWAY, TOKEN_LIFE
 from mesh.sidecar import transcoder
@@ -221,8 +221,7 @@ def _rbac(contract: Contract) -> Config:
     """Only methods that the contract opens, and only for whom: what JWT and routes decided, once more."""
     rules: dict[str, list[Method]] = {}
     for method in routes.offered(contract):
-        name = ",".join(sorted(method.roles)) or ("user" if method.end_user == REQUIRED else "anybody")
-        rules.setdefault(name, []).append(method)
+        rules.setdefault(_whom(method), []).append(method)
     policies = {name: _policy(methods) for name, methods in sorted(rules.items())}
     return envoy.http_filter(
         "envoy.filters.http.rbac",
@@ -231,17 +230,41 @@ def _rbac(contract: Contract) -> Config:
     )
 
 
+def _whom(method: Method) -> str:
+    """Whom a method is for, in words."""
+    people = {NONE: "anybody", OPTIONAL: "anybody or user", REQUIRED: "user"}[method.end_user]
+    named = ",".join(sorted(method.roles)) or people
+    return f"{named}, key with {method.scope}" if method.scope else named
+
+
 def _policy(methods: list[Method]) -> Config:
     paths = [{"url_path": {"path": {"exact": method.path}}} for method in methods]
     return {"permissions": [{"or_rules": {"rules": paths}}], "principals": _principals(methods[0])}
 
 
 def _principals(method: Method) -> list[Config]:
+    if method.end_user == NONE:
+        return [{"any": True}]
+    return [{"and_ids": {"ids": [one, _person_or_key(method)]}} for one in _held(method)]
+
+
+def _held(method: Method) -> list[Config]:
+    """What an end user must hold, one of these."""
     if method.roles:
-        return [_claim("roles", {"list_match": {"one_of": _exactly(role)}}) for role in sorted(method.roles)]
+        return [_claim("roles", _lists(role)) for role in sorted(method.roles)]
     if method.end_user == REQUIRED:
         return [_claim("sub", {"string_match": {"safe_regex": {"regex": ".+"}}})]
     return [{"any": True}]
+
+
+def _person_or_key(method: Method) -> Config:
+    """Who has no scopes is a person, or nobody; a key has the method's, if it has one."""
+    person = {"not_id": _claim("scopes", {"present_match": True})}
+    return {"or_ids": {"ids": [person, _claim("scopes", _lists(method.scope))]}} if method.scope else person
+
+
+def _lists(text: str) -> Config:
+    return {"list_match": {"one_of": _exactly(text)}}
 
 
 def _exactly(text: str) -> Config:

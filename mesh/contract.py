@@ -66,6 +66,8 @@ class Method:
     http: tuple[HttpRule, ...]
     headers: frozenset[str] = frozenset()
     """What it reads of a call's metadata."""
+    scope: str = ""
+    """What an API key needs to call it; empty: only people may."""
 
     @property
     def path(self) -> str:
@@ -107,6 +109,11 @@ class Contract:
     def methods(self) -> Iterator[Method]:
         """All methods of all services, in order of their names."""
         return (method for name in sorted(self.services) for method in self.services[name].methods)
+
+    @functools.cached_property
+    def scopes(self) -> frozenset[str]:
+        """What an API key can be made for: each opens a method at least."""
+        return frozenset(method.scope for method in self.methods if method.scope)
 
     def method(self, path: str) -> Method:
         """The method at `/package.Service/Method`. Raises KeyError."""
@@ -211,8 +218,9 @@ def _method(method: MethodDescriptor, pool: descriptor_pool.DescriptorPool) -> M
         returns_secret=_has_secret(method.output_type, pool, frozenset()),
         request_id="request_id" in method.input_type.fields_by_name,
         http=_http(method, pool),
-        # The contract of a release before there were headers is read too.
+        # The contract of a release before there were headers and scopes is read too.
         headers=frozenset(getattr(policy, "headers", ())),
+        scope=getattr(policy, "scope", ""),
     )
 
 

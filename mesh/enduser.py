@@ -62,7 +62,7 @@ class EndUser:
         if call.expires <= self._clock():
             raise Unauthenticated("The access token has expired; refresh it and open the stream again.")
         if call.method.fresh:
-            policy.require_role(call.method, await self._sessions.check(call.caller.signed_in))
+            policy.require_rights(call.method, await self._sessions.check(call.caller.signed_in))
 
 
 async def _done(stream: asyncio.Future[bytes], within: float) -> bool:

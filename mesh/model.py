@@ -16,6 +16,8 @@ SessionId = NewType("SessionId", str)
 EventId = NewType("EventId", str)
 
 ADMINISTRATOR = "administrator"
+PLATFORM_ROLES = frozenset({ADMINISTRATOR})
+"""What the platform itself has given to somebody: no API key has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,16 @@ def require(condition: object, error: type[Error]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The end user of a call, as the access token says (or auth, for methods marked fresh)."""
+    """The end user of a call, as the access token says (or auth, for methods marked fresh).
+
+    `session_id`: that of their API key if a key of theirs calls. `scopes`: what that may do; None for a person.
+    """
 
     user_id: UserId
     organisation_id: OrganisationId
     session_id: SessionId
     roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Pipeline:
             identity.known,
             policy.caller,
             EndUser(app.tokens, app.sessions).authenticated,
-            policy.role,
+            policy.end_user,
             messages.decoded,
             validation.valid,
             self.streams.kept,

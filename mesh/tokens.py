@@ -67,7 +67,9 @@ class TokenVerifier:
         if not (ours and begun and 0 < life <= limits.TOKEN_LIFE):
             raise ValueError("claims")
         sub, org, sid = (_text(claims[name]) for name in ("sub", "org", "sid"))
-        return User(UserId(sub), OrganisationId(org), SessionId(sid), frozenset(map(_text, claims["roles"])))
+        # A person's token has no such claim; an empty one, or one that is no list, lets nobody in.
+        scopes = _texts(claims["scopes"]) if "scopes" in claims else None
+        return User(UserId(sub), OrganisationId(org), SessionId(sid), _texts(claims["roles"]), scopes)
 
 
 def _key_id(token: str) -> str:
@@ -95,6 +97,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError("not a text")
     return value
+
+
+def _texts(value: Any) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return frozenset(map(_text, value))
 
 
 def _bad() -> Unauthenticated:

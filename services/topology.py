@@ -65,6 +65,7 @@ SERVICES = (
             "tulle.auth.v1.AccountsService",
             "tulle.auth.v1.ContactsService",
             "tulle.auth.v1.PasskeysService",
+            "tulle.auth.v1.ApiKeysService",
             EVENTS,
         ),
         needs=("postgres", "valkey", "nats"),

@@ -69,6 +69,24 @@ def _names(roles: frozenset[str]) -> str:
     return ", ".join(sorted(roles)) or "any"
 
 
+def scopes(change: Change) -> Iterator[Break]:
+    """Which API keys may call. No scope means none."""
+    for old, new in change.both():
+        if old.scope == new.scope:
+            continue
+        what = f"an API key needed {_scope(old.scope)} and needs {_scope(new.scope)}"
+        if old.scope:
+            whom = f"programs with API keys of {old.scope}"
+            yield _found(change, "scope", new, what, whom, "keep the scope, or add a method beside it")
+        # Of a scope that is new itself there is no key yet: whoever makes one knows what it opens.
+        if new.scope in change.old.scopes:
+            yield _found(change, "scope-looser", new, f"{what}: keys that are there open more", *_WHOSE_DATA)
+
+
+def _scope(name: str) -> str:
+    return name or "a person in its place"
+
+
 def freshness(change: Change) -> Iterator[Break]:
     """Whether the session is asked for at each call."""
     for old, new in change.both():
@@ -154,6 +172,7 @@ ASPECTS = (
     routes,
     end_users,
     roles,
+    scopes,
     freshness,
     workloads,
     limits,

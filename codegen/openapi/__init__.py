@@ -24,7 +24,8 @@ _BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token from LogIn, CompleteSecondFactor or Refresh. It lives at most 5 minutes.",
+    "description": "An access token from LogIn, CompleteSecondFactor or Refresh, or from ExchangeApiKey for a program. "
+    "It lives at most 5 minutes.",
 }
 
 

@@ -94,7 +94,6 @@ def _platforms(method: Method, rule: HttpRule) -> Iterator[Refusal]:
     yield from (Refusal(400, 3, reason, message) for reason, message in _strict(rule).items())
     if method.end_user != NONE:
         yield _of(model.Unauthenticated)
-    if method.roles:
         yield _of(model.Denied)
     if rule.verb != "GET":
         yield _of(model.Conflict)

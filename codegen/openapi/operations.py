@@ -33,6 +33,8 @@ def operation(project: Project, binding: Binding, number: int) -> Json:
         "security": _SECURITY.get(method.end_user, [{"bearer": []}]),
         "x-grpc-method": method.path,
     }
+    if method.scope:
+        result["x-api-key-scope"] = method.scope
     if parameters := _parameters(project, binding):
         result["parameters"] = parameters
     if binding.rule.body:
@@ -47,6 +49,9 @@ def who_and_how_often(method: Method) -> str:
     text = [who.get(method.end_user, "Any signed-in user may call it.")]
     if method.roles:
         text = [f"Only for users with the role {' or '.join(f'`{role}`' for role in sorted(method.roles))}."]
+    if method.end_user != NONE:
+        key = f"An API key needs the scope `{method.scope}`." if method.scope else "No API key may."
+        text.append(key)
     if method.fresh:
         text.append("Session and roles are checked anew at each call.")
     if method.rate_limit:

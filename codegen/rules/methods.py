@@ -13,8 +13,9 @@ from codegen.rules.finding import Finding
 from codegen.source import METHOD
 from gateway.shared_limits import UNITS
 from mesh import contract
-from mesh.contract import REQUIRED, Method
+from mesh.contract import OPTIONAL, REQUIRED, Method
 from mesh.limits import DRAIN
+from mesh.model import PLATFORM_ROLES
 from services.topology import GATEWAY, OPERATOR
 
 POLICY = "tulle.policy.v1.method"
@@ -68,6 +69,38 @@ def roles_are_named(project: Project) -> Iterator[Finding]:
         if "unspecified" in method.roles:
             fix = "name a role of tulle.policy.v1.Role, or drop `roles` for any signed-in user"
             yield found(project, method, "ROLE_UNSPECIFIED", "lists ROLE_UNSPECIFIED", fix)
+
+
+def scopes_are_of_the_domain(project: Project) -> Iterator[Finding]:
+    """Whoever gives a key a scope sees from its name what it opens."""
+    for method in _with_policy(project):
+        domain = project.contract.services[method.service].domain
+        if method.scope and not re.fullmatch(rf"{domain}\.[a-z]+", method.scope):
+            fix = f"name it by the domain and a word in lower case, such as {domain}.read"
+            yield found(project, method, "scope", f"has the scope `{method.scope}`", fix)
+
+
+def scopes_need_a_user(project: Project) -> Iterator[Finding]:
+    for method in _with_policy(project):
+        if method.scope and method.end_user not in (OPTIONAL, REQUIRED):
+            fix = "set end_user to END_USER_OPTIONAL or END_USER_REQUIRED, or drop `scope`"
+            yield found(project, method, "scope", "asks for a `scope`, but looks at no token", fix)
+
+
+def scopes_open_something(project: Project) -> Iterator[Finding]:
+    """No key has a role of the platform's, so that a scope beside nothing else opens nothing."""
+    for method in _with_policy(project):
+        if method.scope and method.roles and method.roles <= PLATFORM_ROLES:
+            what = f"has a `scope`, though no API key is {' or '.join(sorted(method.roles))}"
+            yield found(project, method, "scope", what, "drop `scope`: only people may call it")
+
+
+def reading_scopes_change_nothing(project: Project) -> Iterator[Finding]:
+    for method in _with_policy(project):
+        if method.scope.endswith(".read") and _level(project, method) != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
+            what = f"has the scope `{method.scope}`, but may change something"
+            fix = "set idempotency_level to NO_SIDE_EFFECTS if it only reads, or take another scope"
+            yield found(project, method, "scope", what, fix)
 
 
 def has_callers(project: Project) -> Iterator[Finding]:
@@ -234,6 +267,10 @@ RULES = (
     says_end_user,
     roles_need_a_user,
     roles_are_named,
+    scopes_are_of_the_domain,
+    scopes_need_a_user,
+    scopes_open_something,
+    reading_scopes_change_nothing,
     has_callers,
     callers_exist,
     callers_call_the_owner,

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from tulle.auth.v1 import api_keys_pb2, contacts_pb2, passkeys_pb2
 from tulle.auth.v1 import auth_pb2 as pb
-from tulle.auth.v1 import contacts_pb2, passkeys_pb2
 from tulle.policy.v1 import policy_pb2
 
+from mesh.model import User
+from services.auth.domain.api_keys import ApiKey
 from services.auth.domain.contacts import Letter
-from services.auth.domain.entities import Account, Issued, Session, SignedIn
+from services.auth.domain.entities import Account, Issued, Session
 from services.auth.domain.passkeys import Passkey
 
 
@@ -74,6 +76,25 @@ def passkey_to_pb(passkey: Passkey) -> passkeys_pb2.Passkey:
     )
 
 
+def api_key_to_pb(key: ApiKey) -> api_keys_pb2.ApiKey:
+    """A key as its owner sees it."""
+    return api_keys_pb2.ApiKey(
+        api_key_id=key.api_key_id,
+        name=key.name,
+        scopes=key.scopes,
+        organisation_id=key.organisation_id,
+        create_time=_time_to_pb(key.create_time),
+        expire_time=_time_to_pb(key.expire_time),
+        use_time=_time_to_pb(key.use_time) if key.use_time else None,
+        previous_expire_time=_time_to_pb(key.previous_expire_time) if key.previous_expire_time else None,
+    )
+
+
+def new_api_key_to_pb(key: ApiKey, secret: str) -> api_keys_pb2.NewApiKey:
+    """A key with its text, which is told once."""
+    return api_keys_pb2.NewApiKey(secret=secret, api_key=api_key_to_pb(key))
+
+
 def role_from_pb(role: policy_pb2.Role.ValueType) -> str:
     """The role's name in tokens."""
     return policy_pb2.Role.Name(role).removeprefix("ROLE_").lower()
@@ -89,10 +110,9 @@ def account_roles_to_pb(account: Account) -> pb.AccountRoles:
     return pb.AccountRoles(user_id=account.user_id, roles=map(role_to_pb, sorted(account.roles)))
 
 
-def living_to_pb(signed_in: SignedIn) -> pb.CheckSessionResponse:
-    """What is true of a session now."""
-    roles = map(role_to_pb, sorted(signed_in.roles))
-    return pb.CheckSessionResponse(user_id=signed_in.session.user_id, roles=roles)
+def living_to_pb(user: User) -> pb.CheckSessionResponse:
+    """What is true now of whose session or key it is."""
+    return pb.CheckSessionResponse(user_id=user.user_id, roles=map(role_to_pb, sorted(user.roles)))
 
 
 def jwks_to_pb(jwks: Mapping[str, Any]) -> pb.Jwks:

@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey
 from infra.limits import limit
 from infra.postgres import Database
 from mesh.limits import KEYS_FRESH, TOKEN_LIFE
-from mesh.model import Error, Unavailable, new_id
+from mesh.model import Error, Unavailable, User, new_id
 from mesh.tokens import AUDIENCE, TYPE
 from services.auth.domain.entities import SignedIn
 from services.auth.domain.ports import Box
@@ -81,14 +81,23 @@ class KeyRing:
 
     async def access_token(self, signed_in: SignedIn) -> tuple[str, int]:
         """A signed token (RFC 9068) and its life in seconds. Raises: Unavailable."""
-        key, session, now = self._signing(), signed_in.session, int(self._now().timestamp())
+        session = signed_in.session
+        return self._signed(User(session.user_id, signed_in.organisation_id, session.session_id, signed_in.roles))
+
+    async def key_token(self, user: User) -> tuple[str, int]:
+        """The same for whom an API key acts, with the claim `scopes`. Raises: Unavailable."""
+        return self._signed(user, scopes=sorted(user.scopes or ()))
+
+    def _signed(self, user: User, **more: object) -> tuple[str, int]:
+        key, now = self._signing(), int(self._now().timestamp())
         claims = {
             "iss": self._issuer,
             "aud": AUDIENCE,
-            "sub": session.user_id,
-            "org": signed_in.organisation_id,
-            "sid": session.session_id,
-            "roles": sorted(signed_in.roles),
+            "sub": user.user_id,
+            "org": user.organisation_id,
+            "sid": user.session_id,
+            "roles": sorted(user.roles),
+            **more,
             "iat": now,
             "exp": now + TOKEN_LIFE,
             "jti": new_id("token"),

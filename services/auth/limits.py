@@ -1,7 +1,28 @@
-"""The numbers of auth that belong to none of its parts, with their reasons."""
+"""The numbers of auth that belong to none of its parts, and those of its rules for API keys, with their reasons."""
 
 from __future__ import annotations
 
 from infra.limits import limit
+from services.auth.domain import api_keys
 
 MAILS_KEPT = limit("MAILS_KEPT", 7 * 86400.0, "s", "A mail is tried for a day; a week shows what was wanted.")
+limit("API_KEYS_MOST", api_keys.MOST_API_KEYS, "keys", "Of one account: one for each program, and one to rotate to.")
+limit(
+    "API_KEY_LIFE",
+    api_keys.LONGEST_LIFE.total_seconds(),
+    "s",
+    "A year: a key that nobody remembers ends by itself; rotating a key can prolong it.",
+)
+limit(
+    "API_KEY_GRACE",
+    api_keys.DEFAULT_GRACE.total_seconds(),
+    "s",
+    "A day in which programs that still have a key's old secret get the new one.",
+)
+limit("API_KEY_GRACE_LONGEST", api_keys.LONGEST_GRACE.total_seconds(), "s", "A week, for what is deployed weekly.")
+limit(
+    "API_KEY_NOTED",
+    api_keys.NOTED_EVERY.total_seconds(),
+    "s",
+    "Between two writes of when a key was used: a busy program costs no write at each exchange.",
+)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 
 import pyotp
+from tulle.auth.v1.api_keys_pb2_grpc import add_ApiKeysServiceServicer_to_server
 from tulle.auth.v1.auth_pb2_grpc import (
     add_AccountsServiceServicer_to_server,
     add_AuthServiceServicer_to_server,
@@ -27,16 +28,21 @@ from infra.idempotency import Idempotency
 from infra.postgres import Connection, open_database
 from infra.settings import Origins, ServiceSettings
 from mesh.app import App
+from mesh.contract import contract
 from mesh.jwks import Keys
 from mesh.server import main
 from mesh.tokens import TokenVerifier
-from services.auth import passkeys_store
+from services.auth import api_keys_store, passkeys_store
+from services.auth.api_keys_servicer import ApiKeysServicer
+from services.auth.api_keys_store import PostgresApiKeys
 from services.auth.ceremonies import WebAuthn
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
+from services.auth.domain.api_keys import ApiKeys
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.contacts import Contacts
+from services.auth.domain.credentials import Credentials
 from services.auth.domain.passkeys import Passkeys
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
@@ -78,19 +84,22 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             ceremonies = WebAuthn(settings.passkey_origins or (settings.public_url,), settings.passkey_domain)
             kept = PostgresPasskeys(database)
             passkeys = Passkeys(kept, ceremonies, authentication, accounts, sessions, _now)
+            api_keys = ApiKeys(PostgresApiKeys(database), authentication, accounts, keys, contract().scopes, _now)
+            credentials = Credentials(sessions, api_keys)
             backlogs = Backlogs(database, bus, settings.workload)
             yield App(
                 workload=settings.workload,
                 servicers=(
                     (add_AuthServiceServicer_to_server, AuthServicer(accounts, sessions, second_factor)),
                     (add_KeysServiceServicer_to_server, KeysServicer(keys)),
-                    (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, sessions)),
+                    (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, credentials)),
                     (add_ContactsServiceServicer_to_server, ContactsServicer(Contacts(store, token_key))),
                     (add_PasskeysServiceServicer_to_server, PasskeysServicer(passkeys)),
+                    (add_ApiKeysServiceServicer_to_server, ApiKeysServicer(api_keys)),
                     (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
                 ),
                 tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
-                sessions=sessions,
+                sessions=credentials,
                 idempotency=Idempotency(database),
                 ready=(database.ready, bus.ready, keys.ready),
                 workers=(
@@ -115,7 +124,9 @@ def _code_at(seed: str, step: int) -> str:
 async def _clean(connection: Connection, now: datetime) -> int:
     mails_before = now - timedelta(seconds=MAILS_KEPT)
     most = int(await sql.clean(connection, now=now, mails_before=mails_before, batch=limits.CLEAN_BATCH))
-    return max(most, int(await passkeys_store.sql.clean(connection, now=now, batch=limits.CLEAN_BATCH)))
+    for module in (passkeys_store, api_keys_store):
+        most = max(most, int(await module.sql.clean(connection, now=now, batch=limits.CLEAN_BATCH)))
+    return most
 
 
 if __name__ == "__main__":

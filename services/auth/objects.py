@@ -6,11 +6,14 @@ from services.objects import OK, Object
 
 _AUTH = "/tulle.auth.v1.AuthService"
 _PASSKEYS = "/tulle.auth.v1.PasskeysService"
+_KEYS = "/tulle.auth.v1.ApiKeysService"
 
 OBJECTS = (
     Object(f"{_AUTH}/RevokeSession", "session_id", "session", "SESSION_NOT_FOUND", "SESSION_NOT_FOUND"),
     Object(f"{_PASSKEYS}/RenamePasskey", "passkey_id", "passkey", "PASSKEY_NOT_FOUND", "PASSKEY_NOT_FOUND"),
     Object(f"{_PASSKEYS}/RemovePasskey", "passkey_id", "passkey", "PASSKEY_NOT_FOUND", "PASSKEY_NOT_FOUND"),
+    Object(f"{_KEYS}/RotateApiKey", "api_key_id", "key", "API_KEY_NOT_FOUND", "API_KEY_NOT_FOUND"),
+    Object(f"{_KEYS}/RevokeApiKey", "api_key_id", "key", "API_KEY_NOT_FOUND", "API_KEY_NOT_FOUND"),
     Object(f"{_AUTH}/GrantRole", "user_id", "user", "DENIED", OK),
     Object(f"{_AUTH}/RevokeRole", "user_id", "user", "DENIED", OK),
 )

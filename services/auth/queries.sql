@@ -62,6 +62,8 @@ WITH changed AS (
     DELETE FROM resets USING changed WHERE resets.user_id = changed.user_id
 ), ended AS (
     DELETE FROM sessions USING changed WHERE sessions.user_id = changed.user_id
+), revoked AS (
+    DELETE FROM api_keys USING changed WHERE api_keys.user_id = changed.user_id
 ), closed AS (
     DELETE FROM challenges USING changed WHERE challenges.user_id = changed.user_id
 ), mail AS (

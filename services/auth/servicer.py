@@ -22,6 +22,7 @@ from services.auth.convert import (
 )
 from services.auth.domain.accounts import Accounts
 from services.auth.domain.contacts import Contacts
+from services.auth.domain.credentials import Credentials
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.keys import KeyRing
@@ -123,10 +124,10 @@ class AccountsServicer:
     """The RPCs of AccountsService."""
 
     accounts: Accounts
-    sessions: Sessions
+    credentials: Credentials
 
     async def CheckSession(self, request: pb.CheckSessionRequest, call: Call) -> pb.CheckSessionResponse:
-        return living_to_pb(await self.sessions.living(SessionId(request.session_id)))
+        return living_to_pb(await self.credentials.living(SessionId(request.session_id)))
 
     async def AppointAdministrator(self, request: pb.AppointAdministratorRequest, call: Call) -> pb.AccountRoles:
         return account_roles_to_pb(await self.accounts.appoint_administrator(call.caller, request.email))

@@ -14,7 +14,8 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from tests.e2e.matrix import Cell, Holder
+from tests.e2e.api_keys import exchanged, make_key
+from tests.e2e.matrix import KEYS, Cell, Holder
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
@@ -25,11 +26,15 @@ ANY = JWSRegistry(algorithms=["none", "HS256", "RS256", "ES256"])
 
 @dataclass
 class Cast:
-    """`staying` have tokens for the whole run, `leaving` log in anew for each call that logs them out."""
+    """`staying` have tokens for the whole run, `leaving` log in anew for each call that logs them out.
+
+    `keys`: tokens that API keys were exchanged for.
+    """
 
     staying: Mapping[Holder, Person]
     leaving: Mapping[Holder, Person]
     false: Mapping[Holder, str]
+    keys: Mapping[Holder, str]
 
     async def authorization(self, cell: Cell) -> list[tuple[str, str]]:
         """The metadata with which the cell's holder calls."""
@@ -40,6 +45,8 @@ class Cast:
     async def _token(self, cell: Cell) -> str:
         if not cell.holder.genuine:
             return self.false[cell.holder]
+        if cell.holder in self.keys:
+            return self.keys[cell.holder]
         if cell.method.name not in ENDS_THE_SESSION:
             return self.staying[cell.holder].token
         return (await self.leaving[cell.holder].return_()).token
@@ -51,11 +58,18 @@ async def gather(stack: Stack) -> Cast:
     for people in (staying, leaving):
         await stack.appoint(people[Holder.ADMINISTRATOR])
         await people[Holder.ADMINISTRATOR].log_in()
+    owner = await stack.person().arrive()
+    await stack.appoint(owner)
+    await owner.log_in()
+    by_key = {
+        holder: await exchanged(owner, (await make_key(owner, *sorted(may)))["secret"]) for holder, may in KEYS.items()
+    }
     genuine, others = staying[Holder.USER], staying[Holder.ADMINISTRATOR]
     keys = (await genuine.rest.get("/.well-known/jwks.json")).json()["keys"]
     kid = _decoded(genuine.token)[0]["kid"]
     public = ECKey.import_key(next(key for key in keys if key["kid"] == kid))
-    return Cast(staying, leaving, _false_tokens(genuine.token, others.token, public, await stack.signing_key(kid)))
+    false = _false_tokens(genuine.token, others.token, public, await stack.signing_key(kid))
+    return Cast(staying, leaving, false, by_key)
 
 
 def _false_tokens(genuine: str, others: str, public: ECKey, private: ECKey) -> dict[Holder, str]:

@@ -33,6 +33,8 @@ class Holder(enum.StrEnum):
     USER = "user"
     OTHER = "other user"
     ADMINISTRATOR = "administrator"
+    API_KEY = "API key with every scope"
+    NARROW_KEY = "API key with one scope"
     EXPIRED = "expired token"
     ALG_NONE = "token with alg none"
     PUBLIC_KEY_AS_SECRET = "token signed with HS256 and the public key"
@@ -44,7 +46,11 @@ class Holder(enum.StrEnum):
 
     @property
     def genuine(self) -> bool:
-        return self in (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR)
+        return self in (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR) or self in KEYS
+
+
+KEYS = {Holder.API_KEY: contract().scopes, Holder.NARROW_KEY: frozenset({"users.read"})}
+"""What the keys may do. An administrator has made them, and no key is one."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,9 @@ class Cell:
             return "" if self.method.end_user == OPTIONAL else "UNAUTHENTICATED"
         if not self.holder.genuine:
             return "UNAUTHENTICATED"
-        wanted = self.method.roles
-        return "PERMISSION_DENIED" if wanted and self.holder.value not in wanted else ""
+        wanted, scopes = self.method.roles, KEYS.get(self.holder)
+        beyond = scopes is not None and self.method.scope not in scopes
+        return "PERMISSION_DENIED" if beyond or (wanted and self.holder.value not in wanted) else ""
 
 
 @functools.cache

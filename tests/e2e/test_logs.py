@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from tests.e2e.api_keys import exchange, exchanged, make_key, rotate_key
 from tests.e2e.people import Person, eventually
 from tests.e2e.stacks import Stack
 
 
 async def test_no_log_knows_a_secret(stack: Stack, somebody: Person) -> None:
     """No log of any process holds a password, a token, a seed, an address or a name."""
+    key = str((await make_key(somebody, "users.read", name="Augusta's export"))["secret"])
+    by_key = await exchanged(somebody, key)
+    rotated = await rotate_key(somebody, key.removeprefix("tulle_").partition(".")[0])
+    assert (await exchange(somebody, f"{key[:-4]}AAAA")).status_code == 401
+    assert (await somebody.rest.get("/v1/users/me", headers={"authorization": f"Bearer {by_key}"})).status_code == 200
     totp = await somebody.enrol_totp()
     name = {"displayName": "Augusta of Nowhere", "handle": f"h{somebody.user_id[-12:]}"}
     answer = await somebody.rest.patch("/v1/users/me", json=name, headers=somebody.bearer)
@@ -22,6 +28,10 @@ async def test_no_log_knows_a_secret(stack: Stack, somebody: Person) -> None:
         totp.secret,
         name["displayName"],
         "not this one",
+        key.partition(".")[2][:-4],
+        rotated["secret"].partition(".")[2],
+        by_key.split(".")[2],
+        "Augusta's export",
     ]
 
     async def written() -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mesh.model import ADMINISTRATOR, Event, SessionId, UserId
+from services.auth.domain.api_keys import ApiKey
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -40,6 +41,7 @@ class FakeStore:
         self.accounts: dict[UserId, Account] = {}
         self.mails: dict[str, Mail] = {}
         self.kept: dict[SessionId, Kept] = {}
+        self.api_keys: dict[str, ApiKey] = {}
         self._signups: dict[str, tuple[str, datetime]] = {}
         self._resets: dict[str, tuple[UserId | None, datetime]] = {}
         self._challenges: dict[bytes, tuple[UserId, str, datetime]] = {}
@@ -81,6 +83,8 @@ class FakeStore:
         if account is None or account.totp_confirmed != old.totp_confirmed:
             return False
         self._set_password(account, new, "", notice, event)
+        for key in [key for key in self.api_keys.values() if key.user_id == account.user_id]:
+            del self.api_keys[key.api_key_id]
         return True
 
     async def mail(self, mail_id: str) -> Mail | None:

@@ -9,7 +9,7 @@ import pytest
 from codegen import matrix, project
 from mesh.contract import DESCRIPTOR_SET, Method, contract
 from services.topology import WORKLOADS, owners
-from tests.e2e.matrix import Cell, Door, Holder
+from tests.e2e.matrix import KEYS, Cell, Door, Holder
 
 HELD = {Holder.NOBODY: None, Holder.USER: frozenset[str](), Holder.ADMINISTRATOR: frozenset({"administrator"})}
 SAID = {"UNAUTHENTICATED": matrix.NO_TOKEN, "PERMISSION_DENIED": matrix.NO_RIGHT, "UNAVAILABLE": matrix.NO_DOOR}
@@ -23,6 +23,19 @@ def test_the_page_says_who_may_call_at_the_edge(method: Method, holder: Holder) 
     """For each kind of person, what the tests expect at the gateway is what the page says."""
     expected = Cell(method, Door.GRPC, holder, "").expected
     assert matrix.at_edge(method, HELD[holder]) == SAID.get(expected, matrix.YES)
+
+
+@each_method
+def test_the_page_says_what_a_key_needs(method: Method) -> None:
+    """A scope where a key with every scope is let in by it, else what the tests expect for any key."""
+    said = matrix.by_key(method)
+    assert said in (f"`{method.scope}`", matrix.YES, matrix.NO_RIGHT)
+    expected = Cell(method, Door.GRPC, Holder.API_KEY, "").expected
+    assert (matrix.NO_RIGHT if said == matrix.NO_RIGHT else matrix.YES) == SAID.get(expected, matrix.YES)
+    for holder, scopes in KEYS.items():
+        if said.startswith("`"):
+            denied = Cell(method, Door.GRPC, holder, "").expected == "PERMISSION_DENIED"
+            assert denied == (said.strip("`") not in scopes)
 
 
 @each_method

@@ -126,22 +126,30 @@ def _believed(addresses: Addresses) -> Manifest:
 
 def _allowed(contract: Contract) -> Manifest:
     """What the contract opens, for whom it opens it; a token that is needed must be there."""
-    groups: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for method in routes.offered(contract):
-        whose = (method.end_user == REQUIRED or bool(method.roles), tuple(sorted(method.roles)))
+        whose = (method.end_user, tuple(sorted(method.roles)), method.scope)
         groups.setdefault(whose, []).append(method.path)
-    rules = [_rule(signed_in, roles, paths) for (signed_in, roles), paths in sorted(groups.items())]
+    rules = [rule for whose, paths in sorted(groups.items()) for rule in _rules(*whose, paths)]
     spec = {"selector": {"matchLabels": _SELECTED}, "action": "ALLOW", "rules": rules}
     return thing("security.istio.io/v1", "AuthorizationPolicy", EDGE, spec=spec)
 
 
-def _rule(signed_in: bool, roles: Iterable[str], paths: list[str]) -> Manifest:
+def _rules(end_user: str, roles: Iterable[str], scope: str, paths: list[str]) -> Iterator[Manifest]:
+    """One for people, or nobody: who has no scopes; and one for keys, if the methods are for keys too."""
     rule: Manifest = {"to": [{"operation": {"methods": ["POST"], "paths": paths}}]}
-    if signed_in:
+    if end_user == REQUIRED:
         rule["from"] = [{"source": {"requestPrincipals": ["*"]}}]
-    if roles:
-        rule["when"] = [{"key": "request.auth.claims[roles]", "values": list(roles)}]
-    return rule
+    held = [{"key": "request.auth.claims[roles]", "values": list(roles)}] if roles else []
+    if end_user == NONE:
+        yield rule
+        return
+    yield rule | {"when": [*held, {"key": _SCOPES, "notValues": ["*"]}]}
+    if scope:
+        yield rule | {"when": [*held, {"key": _SCOPES, "values": [scope]}]}
+
+
+_SCOPES = "request.auth.claims[scopes]"
 
 
 def _filters(contract: Contract, addresses: Addresses) -> Manifest:

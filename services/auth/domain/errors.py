@@ -24,6 +24,14 @@ class BadRegistration(Invalid):
     """This is no answer of a device to a registration that this session has open; begin again."""
 
 
+class UnknownScope(Invalid):
+    """No method asks for this scope."""
+
+
+class BadExpireTime(Invalid):
+    """An API key ends in the future, at most a year ahead."""
+
+
 class BadCredentials(Unauthenticated):
     """Address or password is wrong."""
 
@@ -38,6 +46,10 @@ class BadChallenge(Unauthenticated):
 
 class BadPasskey(Unauthenticated):
     """This is no answer of a passkey to an open log-in: begin again, or log in with your password."""
+
+
+class BadApiKey(Unauthenticated):
+    """This API key is not valid: it may have been revoked, replaced, or have expired."""
 
 
 class BadRefreshToken(Unauthenticated):
@@ -64,6 +76,10 @@ class PasskeyNotFound(NotFound):
     """You have no such passkey."""
 
 
+class ApiKeyNotFound(NotFound):
+    """You have no such API key."""
+
+
 class MailNotFound(NotFound):
     """There is no such mail, or nobody to send it to."""
 
@@ -86,6 +102,10 @@ class PasswordTooShort(FailedPrecondition):
 
 class TooManyPasskeys(FailedPrecondition):
     """You have as many passkeys as an account can have; remove one first."""
+
+
+class TooManyApiKeys(FailedPrecondition):
+    """You have as many API keys as an account can have; revoke one first."""
 
 
 class LastAdministrator(FailedPrecondition):

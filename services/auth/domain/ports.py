@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mesh.model import SessionId, UserId
+from mesh.model import SessionId, User, UserId
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -39,7 +39,7 @@ class Store(Protocol):
     async def reset_password(
         self, mail_id: str, old: Account, new: Account, now: datetime, notice: Mail, event: MailRequested
     ) -> bool:
-        """Use the reset: set the password and end all sessions of its account.
+        """Use the reset: set the password and end all sessions and API keys of its account.
 
         False, and nothing used, if the reset is gone or the second factor is not as in `old`.
         """
@@ -168,3 +168,6 @@ class Signer(Protocol):
 
     async def access_token(self, signed_in: SignedIn) -> tuple[str, int]:
         """The token and its life in seconds."""
+
+    async def key_token(self, user: User) -> tuple[str, int]:
+        """The same for a user whom an API key acts for: with its scopes."""

@@ -119,7 +119,7 @@ class Sessions:
         """The user as true now (mesh.app.SessionCheck). Raises: SessionEnded."""
         found = await self.living(user.session_id)
         require(found.session.user_id == user.user_id, SessionEnded)
-        return User(user.user_id, found.organisation_id, user.session_id, found.roles)
+        return User(user.user_id, found.organisation_id, user.session_id, found.roles, user.scopes)
 
     async def begin(self, account: Account, device: str) -> Issued:
         """A new session of somebody who has shown everything that opens the account. Raises: Conflict."""

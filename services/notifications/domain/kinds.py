@@ -48,6 +48,8 @@ _ALL = (
     Kind("content_digest", Category.CONTENT, digest=True),
     Kind("passkey_added", Category.SECURITY),
     Kind("passkey_removed", Category.SECURITY),
+    Kind("api_key_created", Category.SECURITY),
+    Kind("api_key_rotated", Category.SECURITY),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 

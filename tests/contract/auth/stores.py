@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 from infra.postgres import Database
+from services.auth.api_keys_store import PostgresApiKeys
+from services.auth.domain.api_keys import ApiKeyStore
 from services.auth.domain.passkeys import PasskeyStore
 from services.auth.domain.ports import Store
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.store import PostgresStore
+from tests.fakes.api_keys import FakeApiKeys
 from tests.fakes.auth import FakeStore
 from tests.fakes.passkeys import FakePasskeys
 
@@ -27,6 +30,10 @@ class Kept(Protocol):
     def passkeys(self) -> PasskeyStore:
         """The store of passkeys beside it."""
 
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        """The store of API keys beside it."""
+
     async def announced(self) -> list[Announced]:
         """What was announced so far, in any order."""
 
@@ -35,6 +42,7 @@ class InMemory:
     def __init__(self) -> None:
         self._store = FakeStore()
         self._passkeys = FakePasskeys(self._store)
+        self._api_keys = FakeApiKeys(self._store)
 
     @property
     def store(self) -> Store:
@@ -43,6 +51,10 @@ class InMemory:
     @property
     def passkeys(self) -> PasskeyStore:
         return self._passkeys
+
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        return self._api_keys
 
     async def announced(self) -> list[Announced]:
         return [(event.type, event.resource, event.aggregate_id, seq) for seq, event in self._store.events]
@@ -59,6 +71,10 @@ class InPostgres:
     @property
     def passkeys(self) -> PasskeyStore:
         return PostgresPasskeys(self._database)
+
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        return PostgresApiKeys(self._database)
 
     async def announced(self) -> list[Announced]:
         async with self._database.connection() as connection:

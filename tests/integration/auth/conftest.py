@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tulle.auth.v1.api_keys_pb2_grpc import ApiKeysServiceStub
 from tulle.auth.v1.auth_pb2_grpc import AccountsServiceStub, AuthServiceStub
 
 from infra.postgres import Database, open_database
@@ -39,6 +40,10 @@ class Process:
     def accounts(self, workload: str = "users") -> Stub:
         """AccountsService, as `workload`."""
         return AccountsServiceStub(self._channel("", workload))
+
+    def api_keys(self, token: str = "") -> Stub:
+        """ApiKeysService, as the gateway for the holder of `token`."""
+        return ApiKeysServiceStub(self._channel(token, "gateway"))
 
     async def mails(self, email: str) -> list[tuple[str, str]]:
         """Kind and id of each mail to an address, oldest first."""

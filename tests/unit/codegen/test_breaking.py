@@ -20,6 +20,7 @@ from tests.unit.codegen.shop import FILE, GOOD, broken, compiled
 Compared = Callable[..., list[Break]]
 BUY, GET, COUNT = (f"tulle.shop.v1.ShopService/{name}" for name in ("Buy", "GetOrder", "CountOrders"))
 GET_POLICY = "end_user: END_USER_OPTIONAL\n"
+SCOPE_OF_GET = '      scope: "shop.read"\n'
 LIMIT_OF_BUY = "rate_limit: {\n        requests: 60\n        per: {seconds: 60}\n      }\n      deadline: {seconds: 3}"
 
 AGE = """  // How old.
@@ -76,6 +77,27 @@ PLANTED: dict[str, tuple[Any, ...]] = {
         BUY,
         "whose data",
         ("      roles: [ROLE_ADMINISTRATOR]\n", ""),
+    ),
+    "a scope that no key needs any more": (
+        "scope",
+        GET,
+        "programs with API keys of shop.read",
+        (SCOPE_OF_GET, ""),
+        (GET_POLICY, GET_POLICY + SCOPE_OF_GET),
+    ),
+    "a scope that is another": (
+        "scope",
+        GET,
+        "programs with API keys of shop.read",
+        ("shop.read", "shop.look"),
+        (GET_POLICY, GET_POLICY + SCOPE_OF_GET),
+    ),
+    "a scope of which there are keys": (
+        "scope-looser",
+        GET,
+        "whose data",
+        (GET_POLICY, GET_POLICY + SCOPE_OF_GET),
+        ('      reasons: ["SOLD_OUT"]\n', SCOPE_OF_GET),
     ),
     "a caller that may not call": (
         "callers",
@@ -269,6 +291,7 @@ def test_the_wire_is_watched(compared: Compared, change: tuple[str, str], kind: 
     [
         ("// Buys a thing. It is yours at once.", "// Buys a thing, gladly."),
         ("requests: 60", "requests: 90"),
+        (GET_POLICY, GET_POLICY + SCOPE_OF_GET),
         ("deadline: {seconds: 3}", "deadline: {seconds: 4}"),
         ("deadline: {seconds: 1}", "deadline: {seconds: 2}"),
         ("idempotency_level = NO_SIDE_EFFECTS", "idempotency_level = IDEMPOTENT"),
@@ -318,7 +341,7 @@ OPTIONS = [
     for path in leaves(policy_pb2.DESCRIPTOR.extensions_by_name[extension].message_type)
 ]
 _ROLES = "      roles: [ROLE_ADMINISTRATOR]\n"
-ALL_SET = ((_ROLES, f'{_ROLES}      fresh: true\n      headers: ["shop-signature"]\n'),)
+ALL_SET = ((_ROLES, f'{_ROLES}      fresh: true\n      scope: "shop.buy"\n      headers: ["shop-signature"]\n'),)
 
 
 def without(descriptor_set: bytes, extension: str, path: tuple[str, ...]) -> bytes:

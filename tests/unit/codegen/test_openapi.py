@@ -83,7 +83,7 @@ def test_each_failure_has_its_status_and_reason(document: Json) -> None:
     """A method documents the platform's refusals that can meet it, and its own by reason."""
     buy, get = document["paths"][BUY]["post"]["responses"], document["paths"][GET]["get"]["responses"]
     assert set(buy) == {"200", "400", "401", "403", "404", "409", "413", "415", "429", "500", "503", "504"}
-    assert set(get) == {"200", "400", "401", "404", "429", "500", "503", "504"}
+    assert set(get) == {"200", "400", "401", "403", "404", "429", "500", "503", "504"}
     example = buy["400"]["content"]["application/json"]["examples"]["SOLD_OUT"]["value"]
     assert example["message"] == "There is none left."
     assert example["details"][0] == {
@@ -100,6 +100,16 @@ def test_who_may_call_is_said(document: Json) -> None:
     assert (buy["security"], get["security"]) == ([{"bearer": []}], [{}, {"bearer": []}])
     assert "`administrator`" in buy["description"]
     assert "At most 60 calls in 60 s" in buy["description"]
+    assert "No API key may." in buy["description"]
+
+
+def test_what_a_key_needs_is_said(tmp_path: Path) -> None:
+    """The scope of an operation stands in its words, and by itself for programs."""
+    user = "      end_user: END_USER_OPTIONAL\n"
+    scoped = openapi.document(shop(tmp_path, broken(GOOD, [(user, f'{user}      scope: "shop.read"\n')])))
+    get, buy = scoped["paths"][GET]["get"], scoped["paths"][BUY]["post"]
+    assert "An API key needs the scope `shop.read`." in get["description"]
+    assert (get["x-api-key-scope"], "x-api-key-scope" in buy) == ("shop.read", False)
 
 
 def test_all_examples_fit_their_schemas(document: Json) -> None:

@@ -31,6 +31,7 @@ BAD_CEL = """  option (buf.validate.message).cel = {
   };
   // How many grams"""
 NESTED = 'additional_bindings: {get: "/v1/b/{order_id}" additional_bindings: {get: "/v1/c/{order_id}"}}'
+GET_USER = "      end_user: END_USER_OPTIONAL\n"
 LIMIT = "      rate_limit: {\n        requests: 60\n        per: {seconds: 60}\n      }\n"
 ITEM = "message Item {"
 
@@ -73,6 +74,25 @@ PLANTS = {
     ),
     "a role that is none": Plant(
         methods.roles_are_named, "ROLE_UNSPECIFIED", (("[ROLE_ADMINISTRATOR]", "[ROLE_UNSPECIFIED]"),)
+    ),
+    "a scope of another domain": Plant(
+        methods.scopes_are_of_the_domain, "scope:", ((GET_USER, f'{GET_USER}      scope: "users.read"\n'),)
+    ),
+    "a scope that is no word": Plant(
+        methods.scopes_are_of_the_domain, "scope:", ((GET_USER, f'{GET_USER}      scope: "shop.read.all"\n'),)
+    ),
+    "a scope where no token is looked at": Plant(
+        methods.scopes_need_a_user, "scope:", ((COUNT_POLICY, f'{COUNT_POLICY}\n      scope: "shop.count"'),)
+    ),
+    "a scope beside a role that no key has": Plant(
+        methods.scopes_open_something,
+        "scope:",
+        (("roles: [ROLE_ADMINISTRATOR]", 'roles: [ROLE_ADMINISTRATOR]\n      scope: "shop.buy"'),),
+    ),
+    "a reading scope that writes": Plant(
+        methods.reading_scopes_change_nothing,
+        "scope:",
+        (("      roles: [ROLE_ADMINISTRATOR]\n", '      scope: "shop.read"\n'),),
     ),
     "no callers": Plant(methods.has_callers, "option (tulle.policy", (('      callers: ["billing"]\n', ""),)),
     "a caller that does not exist": Plant(

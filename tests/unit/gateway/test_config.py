@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from gateway import limits
 from gateway.config import gateway
 from gateway.replies import REPLIES
-from mesh.contract import contract
+from mesh import contract as contracts
+from mesh.contract import Contract, Method, contract
 from mesh.envoy import Addresses
 
 
@@ -40,19 +45,86 @@ def test_trusted_hops_are_a_setting() -> None:
     assert [manager["xff_num_trusted_hops"] for manager in managers(Addresses(trusted_hops=2))] == [2, 2]
 
 
-def test_roles_are_asked_for_where_the_contract_has_them() -> None:
-    """Each offered method is in exactly one rule: for anybody, for users, or for a role."""
-    rbac = next(one for one in managers()[0]["http_filters"] if one["name"] == "envoy.filters.http.rbac")
-    policies = rbac["typed_config"]["rules"]["policies"]
-    found = {
-        rule["url_path"]["path"]["exact"]: name
-        for name, policy in policies.items()
-        for rule in policy["permissions"][0]["or_rules"]["rules"]
-    }
-    offered = [method for method in contract().methods if "gateway" in method.callers]
-    assert found == {
-        m.path: ",".join(sorted(m.roles)) or ("user" if m.end_user == "required" else "anybody") for m in offered
-    }
+def rbac(made: Contract) -> dict[str, Any]:
+    """The policies of the filter that decides, by their names."""
+    listeners = gateway(made, Addresses())["static_resources"]["listeners"]
+    filters = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    found = next(one for one in filters if one["name"] == "envoy.filters.http.rbac")
+    policies: dict[str, Any] = found["typed_config"]["rules"]["policies"]
+    return policies
+
+
+def lets_in(policies: dict[str, Any], method: Method, claims: dict[str, Any]) -> bool:
+    """What Envoy's filter says of a call with a token of these claims; without a token there are none."""
+    named = [one for one in policies.values() if method.path in _paths(one)]
+    assert len(named) == 1, method.path
+    return any(_is(principal, claims) for principal in named[0]["principals"])
+
+
+def _paths(policy: dict[str, Any]) -> list[str]:
+    return [rule["url_path"]["path"]["exact"] for rule in policy["permissions"][0]["or_rules"]["rules"]]
+
+
+def _is(principal: dict[str, Any], claims: dict[str, Any]) -> bool:
+    ((kind, value),) = principal.items()
+    if kind in ("and_ids", "or_ids"):
+        return (all if kind == "and_ids" else any)(_is(one, claims) for one in value["ids"])
+    if kind == "not_id":
+        return not _is(value, claims)
+    return kind == "any" or _matches(value["metadata_matcher"], claims)
+
+
+def _matches(matcher: dict[str, Any], claims: dict[str, Any]) -> bool:
+    payload, claim = (part["key"] for part in matcher["path"])
+    assert (matcher["filter"], payload) == (limits.JWT, "payload")
+    ((kind, value),) = matcher["value"].items()
+    found = claims.get(claim)
+    if kind == "present_match":
+        return (claim in claims) is bool(value)
+    if kind == "list_match":
+        return isinstance(found, list) and value["one_of"]["string_match"]["exact"] in found
+    return isinstance(found, str) and re.fullmatch(value["safe_regex"]["regex"], found) is not None
+
+
+PERSON: dict[str, Any] = {"sub": "user_1", "roles": []}
+ADMINISTRATOR = PERSON | {"roles": ["administrator"]}
+
+
+def verdicts(policies: dict[str, Any], method: Method) -> dict[str, bool]:
+    """Whether it lets in nobody, a person, an administrator, and keys with and without the method's scope."""
+    keys = {"none": [], "another": ["another.read"], "its own": [method.scope], "more": ["another.read", method.scope]}
+    by_key = {f"key: {name}": PERSON | {"scopes": scopes} for name, scopes in keys.items()}
+    holders = {"nobody": {}, "person": PERSON, "administrator": ADMINISTRATOR, **by_key}
+    return {name: lets_in(policies, method, claims) for name, claims in holders.items()}
+
+
+@pytest.mark.parametrize("end_user", [contracts.NONE, contracts.OPTIONAL, contracts.REQUIRED])
+@pytest.mark.parametrize("scope", ["", "shop.read"])
+def test_who_is_let_in_follows_from_the_contract(end_user: str, scope: str) -> None:
+    """Of people whom the method asks for; of keys those with its scope, and none where it has none."""
+    some = next(method for method in contract().methods if method.name == "GetSubscription")
+    method = replace(some, end_user=end_user, scope=scope)
+    service = replace(contract().services[method.service], methods=(method,))
+    policies = rbac(replace(contract(), services={method.service: service}))
+    keys = dict.fromkeys(("key: none", "key: another"), end_user == contracts.NONE)
+    keys |= dict.fromkeys(("key: its own", "key: more"), end_user == contracts.NONE or bool(scope))
+    expected = {"nobody": end_user != contracts.REQUIRED, "person": True, "administrator": True, **keys}
+    assert verdicts(policies, method) == expected
+
+
+OFFERED = tuple(method for method in contract().methods if "gateway" in method.callers)
+
+
+@pytest.mark.parametrize("method", OFFERED, ids=lambda method: method.path)
+def test_each_method_is_for_whom_the_contract_says(method: Method) -> None:
+    """In exactly one policy, for a role if it has one, and for keys if it has a scope."""
+    found = verdicts(rbac(contract()), method)
+    free = method.end_user == contracts.NONE
+    assert found["nobody"] == free
+    assert found["person"] == (free or not method.roles)
+    assert found["administrator"]
+    assert found["key: its own"] == (free or bool(method.scope))
+    assert found["key: another"] == found["key: none"] == free
 
 
 def test_each_refusal_has_its_own_words() -> None:

@@ -10,7 +10,7 @@ from gateway import routes
 from gateway.limits import BY_ADDRESS, BY_PRINCIPAL, JWT
 from infra.deploy.istio.ingress import ingress
 from infra.deploy.istio.workloads import addresses
-from mesh.contract import REQUIRED, Method, contract
+from mesh.contract import NONE, REQUIRED, Method, contract
 
 OFFERED = routes.offered(contract())
 OBJECTS = {one["kind"]: one["spec"] for one in ingress(contract(), addresses("https://a.example")) if "spec" in one}
@@ -18,12 +18,21 @@ OBJECTS = {one["kind"]: one["spec"] for one in ingress(contract(), addresses("ht
 
 @pytest.mark.parametrize("method", tuple(contract().methods), ids=lambda method: method.path)
 def test_a_method_is_for_whom_the_contract_says(method: Method) -> None:
-    """One rule for each method that is offered, with the principal and the roles that it asks for; none for others."""
+    """One rule for people, with the principal and the roles that it asks for; one more for keys with its scope."""
     rules = [rule for rule in OBJECTS["AuthorizationPolicy"]["rules"] if method.path in _paths(rule)]
-    assert len(rules) == (method in OFFERED)
+    assert len(rules) == (method in OFFERED) + bool(method.scope)
+    scopes = []
     for rule in rules:
+        when = {one["key"]: one for one in rule.get("when", ())}
         assert ("from" in rule) == (method.end_user == REQUIRED)
-        assert {role for when in rule.get("when", ()) for role in when["values"]} == method.roles
+        assert set(when.get("request.auth.claims[roles]", {"values": ()})["values"]) == method.roles
+        scopes.append({key: value for key, value in when.get(SCOPES, {}).items() if key != "key"})
+    looked_at = method in OFFERED and method.end_user != NONE
+    people = [{"notValues": ["*"]}] if looked_at else [{}] * len(rules)
+    assert scopes == people + [{"values": [method.scope]}] * bool(method.scope)
+
+
+SCOPES = "request.auth.claims[scopes]"
 
 
 def _paths(rule: dict[str, Any]) -> list[str]:

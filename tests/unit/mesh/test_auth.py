@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ async def test_a_living_session_has_the_roles_of_now() -> None:
     """Roles come from auth, not from the token."""
     answer = pb.CheckSessionResponse(user_id="user_1", roles=[policy_pb2.ROLE_ADMINISTRATOR])
     assert (await sessions(answer).check(ADA)).roles == frozenset({"administrator"})
+
+
+async def test_a_key_stays_within_its_scopes() -> None:
+    """What a token was narrowed to, asking auth does not widen."""
+    key = replace(ADA, scopes=frozenset({"users.read"}))
+    assert (await sessions(pb.CheckSessionResponse(user_id="user_1")).check(key)).scopes == key.scopes
 
 
 @pytest.mark.parametrize("answer", [SessionEnded(), pb.CheckSessionResponse(user_id="user_2")])

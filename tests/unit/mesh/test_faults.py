@@ -63,7 +63,7 @@ async def test_sessions_that_cannot_be_asked_for_have_not_been_checked(fault: Ex
 
 
 @each_fault
-@pytest.mark.parametrize("step", [(identity, "known"), (policy, "caller"), (policy, "role"), (validation, "valid")])
+@pytest.mark.parametrize("step", [(identity, "known"), (policy, "caller"), (policy, "end_user"), (validation, "valid")])
 async def test_a_step_that_breaks_lets_nothing_through(
     monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str], fault: Exception
 ) -> None:

@@ -32,7 +32,7 @@ def test_the_order_is_the_policy() -> None:
         "known",
         "caller",
         "EndUser.authenticated",
-        "role",
+        "end_user",
         "decoded",
         "valid",
         "Streams.kept",

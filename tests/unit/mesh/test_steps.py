@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mesh import identity, limits, messages, policy, validation
+from mesh import contract, identity, limits, messages, policy, validation
 from mesh.call import Call, Peer, Step
 from mesh.capacity import Capacity
 from mesh.deadline import Deadlines
@@ -137,17 +137,48 @@ async def test_roles_are_required(user: User | None, refusal: type[Exception]) -
     """Where the contract names roles, the end user holds one of them."""
     roles = frozenset({"administrator", "auditor"})
     with pytest.raises(refusal):
-        await through(policy.role, call(user=user, roles=roles))
-    await through(policy.role, call(user=ADMINISTRATOR, roles=roles))
+        await through(policy.end_user, call(user=user, roles=roles))
+    await through(policy.end_user, call(user=ADMINISTRATOR, roles=roles))
+
+
+@pytest.mark.parametrize("end_user", [contract.OPTIONAL, contract.REQUIRED])
+@pytest.mark.parametrize("scope", ["", "shop.read"])
+@pytest.mark.parametrize("roles", [frozenset[str](), frozenset({"administrator"})])
+async def test_a_key_needs_the_scope(end_user: str, scope: str, roles: frozenset[str]) -> None:
+    """Where the contract has a scope a key has it, beside the role if there is one; where it has none, only people."""
+
+    def by(scopes: set[str] | None) -> Call:
+        user = replace(ADMINISTRATOR, scopes=None if scopes is None else frozenset(scopes))
+        return call(user=user, end_user=end_user, roles=roles, scope=scope)
+
+    await through(policy.end_user, by(None))
+    for scopes in (set[str](), {"shop.write"}, {"users.read", "shop.reader"}, *([] if scope else [{"shop.read"}])):
+        with pytest.raises(Denied):
+            await through(policy.end_user, by(scopes))
+    if scope:
+        await through(policy.end_user, by({"shop.write", "shop.read"}))
+
+
+async def test_a_scope_is_no_role() -> None:
+    """A key with the scope of a method still needs one of its roles."""
+    key = replace(ADMINISTRATOR, roles=frozenset(), scopes=frozenset({"shop.read"}))
+    made = call(user=key, end_user=contract.REQUIRED, roles=frozenset({"owner"}), scope="shop.read")
+    with pytest.raises(Denied):
+        await through(policy.end_user, made)
+
+
+async def test_nobody_needs_no_scope() -> None:
+    """Where a user may be missing, nobody is let in whatever keys need."""
+    await through(policy.end_user, call(end_user=contract.OPTIONAL, scope="shop.read"))
 
 
 async def test_steps_that_a_method_does_not_need_are_not_there() -> None:
-    """Without roles there is nothing around the rest."""
+    """Where no token is looked at there is nothing around the rest."""
 
     async def proceed(request: Any, call: Call) -> bytes:
         return b""
 
-    assert policy.role(ECHO, proceed) is proceed
+    assert policy.end_user(ECHO, proceed) is proceed
 
 
 async def test_bytes_become_a_message() -> None:

@@ -80,6 +80,16 @@ async def test_a_good_token_is_its_user() -> None:
     assert (user.roles, expires) == (frozenset({"administrator"}), float(NOW + 300 + LEEWAY))
 
 
+async def test_a_token_by_a_key_has_scopes() -> None:
+    """A person's token has no scopes at all, which is not the same as none of them."""
+    for claims, scopes in (
+        ({}, None),
+        ({"scopes": []}, set()),
+        ({"scopes": ["a.read", "b.read"]}, {"a.read", "b.read"}),
+    ):
+        assert (await verifier().verify(token(**claims)))[0].scopes == scopes
+
+
 SYMMETRIC = OctKey.import_key("secret" * 10)
 RSA = RSAKey.generate_key(2048, {"kid": "one"})
 FORGED = {
@@ -117,7 +127,12 @@ FORGED = {
     "exp as text": token(exp="2100"),
     "without exp": jwt.encode(HEADER, {k: v for k, v in CLAIMS.items() if k != "exp"}, KEY),
     "without subject": token(sub=""),
-    "roles as text": token(roles=[1]),
+    "roles that are numbers": token(roles=[1]),
+    "roles as text": token(roles="administrator"),
+    "scopes as text": token(scopes="users.read"),
+    "scopes that are numbers": token(scopes=[1]),
+    "an empty scope": token(scopes=[""]),
+    "scopes that are null": token(scopes=None),
 }
 
 

@@ -14,8 +14,10 @@ from mesh.model import Caller, User
 from services.auth.ceremonies import WebAuthn
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
+from services.auth.domain.api_keys import ApiKey, ApiKeys
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
+from services.auth.domain.credentials import Credentials
 from services.auth.domain.entities import Issued, MailKind, SignedIn
 from services.auth.domain.passkeys import Passkey, Passkeys
 from services.auth.domain.refresh import mailed_token
@@ -23,6 +25,7 @@ from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.hashing import Argon2, TooBusy
 from services.auth.sealing import AesBox
+from tests.fakes.api_keys import FakeApiKeys
 from tests.fakes.auth import FakeStore
 from tests.fakes.authenticator import Authenticator
 from tests.fakes.passkeys import FakePasskeys
@@ -31,6 +34,7 @@ KEY = b"key"
 URL = "https://app.example.org"
 ADA = "ada@example.com"
 PASSWORD = "a door of blue glass"
+SCOPES = frozenset({"billing.read", "billing.write", "users.read"})
 NOBODY = Caller("gateway", address="192.0.2.1")
 
 
@@ -51,6 +55,10 @@ class Unthrottled:
 class Unsigned:
     async def access_token(self, signed_in: SignedIn) -> tuple[str, int]:
         return signed_in.session.session_id, 300
+
+    async def key_token(self, user: User) -> tuple[str, int]:
+        """Says all that a token would."""
+        return f"{user.session_id} {user.user_id} {sorted(user.roles)} {sorted(user.scopes or ())}", 300
 
 
 class CountingHasher(Argon2):
@@ -88,6 +96,9 @@ class World:
         self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
         kept = FakePasskeys(self.store)
         self.passkeys = Passkeys(kept, WebAuthn([URL]), authentication, self.accounts, self.sessions, self.clock)
+        keys = FakeApiKeys(self.store)
+        self.api_keys = ApiKeys(keys, authentication, self.accounts, Unsigned(), SCOPES, self.clock)
+        self.credentials = Credentials(self.sessions, self.api_keys)
 
     def clock(self) -> datetime:
         return self.now
@@ -133,6 +144,10 @@ class World:
     async def add_passkey(self, ada: Caller, device: Authenticator) -> Passkey:
         options = await self.passkeys.begin_registration(ada, PASSWORD, "")
         return await self.passkeys.finish_registration(ada, device.create(options), "phone")
+
+    async def make_key(self, ada: Caller, *scopes: str) -> tuple[ApiKey, str]:
+        """A key and its text."""
+        return await self.api_keys.create(ada, "nightly export", scopes or ("billing.read",), None, PASSWORD, "")
 
     async def use_passkey(self, device: Authenticator) -> Issued:
         return await self.passkeys.finish_log_in(device.get(await self.passkeys.begin_log_in()), "phone")

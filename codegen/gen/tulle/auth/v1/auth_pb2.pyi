@@ -180,6 +180,40 @@ class LogInResponse(_message.Message):
 Global___LogInResponse: _TypeAlias = LogInResponse  # noqa: Y015
 
 @_typing.final
+class AccessToken(_message.Message):
+    """A token for one organisation, for a client that keeps its refresh token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    access_token: _builtins.str
+    """For the header `authorization: Bearer …`, such as
+    `eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1c2VyXzAxIn0.c2lnbmF0dXJl`.
+    """
+    expires_in: _builtins.int
+    """Seconds until the access token expires."""
+    organisation_id: _builtins.str
+    """For which organisation it is, such as
+    `organisation_01k3v7c2e5f9rbq0j4mzx8w6td`.
+    """
+    def __init__(
+        self,
+        *,
+        access_token: _builtins.str = ...,
+        expires_in: _builtins.int = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "organisation_id", b"organisation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessToken: _TypeAlias = AccessToken  # noqa: Y015
+
+@_typing.final
 class Tokens(_message.Message):
     """What a logged-in client holds."""
 
@@ -987,14 +1021,14 @@ Global___Jwk: _TypeAlias = Jwk  # noqa: Y015
 
 @_typing.final
 class CheckSessionRequest(_message.Message):
-    """Names a session."""
+    """Names a session or an API key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """The session of an access token, such as
-    `session_01k3v7d0h2e8mqz5n7c4y1trab`.
+    """The session of an access token (`sid`), such as
+    `session_01k3v7d0h2e8mqz5n7c4y1trab`; a key's id if it was exchanged for one.
     """
     def __init__(
         self,
@@ -1011,14 +1045,14 @@ Global___CheckSessionRequest: _TypeAlias = CheckSessionRequest  # noqa: Y015
 
 @_typing.final
 class CheckSessionResponse(_message.Message):
-    """A living session."""
+    """A living session or key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Whose session, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
+    """Whose it is, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
         """Roles that the user holds now."""

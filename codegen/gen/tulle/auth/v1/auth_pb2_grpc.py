@@ -208,8 +208,8 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResetPassword(self, request, context):
-        """Sets a new password with the token from the mail and ends all sessions. A
-        second factor stays as it is.
+        """Sets a new password with the token from the mail and ends all sessions and
+        API keys. A second factor stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -962,7 +962,8 @@ class AccountsServiceServicer(object):
     """
 
     def CheckSession(self, request, context):
-        """Says whether a session still lives and which roles its user holds now.
+        """Says whether a session, or an API key, still lives and which roles its user
+        holds now. A key's user holds none of the platform's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

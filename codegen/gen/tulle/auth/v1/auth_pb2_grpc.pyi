@@ -65,8 +65,8 @@ class AuthServiceStub:
     is always the same.
     """
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ResetPasswordRequest, _auth_pb2.ResetPasswordResponse]
-    """Sets a new password with the token from the mail and ends all sessions. A
-    second factor stays as it is.
+    """Sets a new password with the token from the mail and ends all sessions and
+    API keys. A second factor stays as it is.
     """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ChangePasswordRequest, _auth_pb2.ChangePasswordResponse]
     """Changes your password and ends your other sessions. Who has a second factor
@@ -126,8 +126,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     is always the same.
     """
     ResetPassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.ResetPasswordRequest, _auth_pb2.ResetPasswordResponse]  # type: ignore[assignment]
-    """Sets a new password with the token from the mail and ends all sessions. A
-    second factor stays as it is.
+    """Sets a new password with the token from the mail and ends all sessions and
+    API keys. A second factor stays as it is.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.ChangePasswordRequest, _auth_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Changes your password and ends your other sessions. Who has a second factor
@@ -250,8 +250,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.ResetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ResetPasswordResponse, _abc.Awaitable[_auth_pb2.ResetPasswordResponse]]:
-        """Sets a new password with the token from the mail and ends all sessions. A
-        second factor stays as it is.
+        """Sets a new password with the token from the mail and ends all sessions and
+        API keys. A second factor stays as it is.
         """
 
     @_abc_1.abstractmethod
@@ -357,7 +357,9 @@ class AccountsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountsServiceAsyncStub: ...
     CheckSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CheckSessionRequest, _auth_pb2.CheckSessionResponse]
-    """Says whether a session still lives and which roles its user holds now."""
+    """Says whether a session, or an API key, still lives and which roles its user
+    holds now. A key's user holds none of the platform's.
+    """
     AppointAdministrator: _grpc.UnaryUnaryMultiCallable[_auth_pb2.AppointAdministratorRequest, _auth_pb2.AccountRoles]
     """Makes a verified account an administrator: how an installation gets its
     first one.
@@ -369,7 +371,9 @@ class AccountsServiceAsyncStub(AccountsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.CheckSessionRequest, _auth_pb2.CheckSessionResponse]  # type: ignore[assignment]
-    """Says whether a session still lives and which roles its user holds now."""
+    """Says whether a session, or an API key, still lives and which roles its user
+    holds now. A key's user holds none of the platform's.
+    """
     AppointAdministrator: _aio.UnaryUnaryMultiCallable[_auth_pb2.AppointAdministratorRequest, _auth_pb2.AccountRoles]  # type: ignore[assignment]
     """Makes a verified account an administrator: how an installation gets its
     first one.
@@ -384,7 +388,9 @@ class AccountsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.CheckSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.CheckSessionResponse, _abc.Awaitable[_auth_pb2.CheckSessionResponse]]:
-        """Says whether a session still lives and which roles its user holds now."""
+        """Says whether a session, or an API key, still lives and which roles its user
+        holds now. A key's user holds none of the platform's.
+        """
 
     @_abc_1.abstractmethod
     def AppointAdministrator(

@@ -26,23 +26,23 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctulle/policy/v1/policy.proto\x12\x0ftulle.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xdc\x02\n\x0cMethodPolicy\x12\x33\n\x08\x65nd_user\x18\x01 \x01(\x0e\x32\x18.tulle.policy.v1.EndUserR\x07\x65ndUser\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.tulle.policy.v1.RoleR\x05roles\x12\x14\n\x05\x66resh\x18\x03 \x01(\x08R\x05\x66resh\x12\x18\n\x07\x63\x61llers\x18\x04 \x03(\tR\x07\x63\x61llers\x12\x39\n\nrate_limit\x18\x05 \x01(\x0b\x32\x1a.tulle.policy.v1.RateLimitR\trateLimit\x12\x35\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64\x65\x61\x64line\x12\x18\n\x07reasons\x18\x07 \x03(\tR\x07reasons\x12\x14\n\x05\x65mits\x18\x08 \x03(\tR\x05\x65mits\x12\x18\n\x07headers\x18\t \x03(\tR\x07headers\"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\rR\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03per\"A\n\x0b\x46ieldPolicy\x12\x1a\n\x08personal\x18\x01 \x01(\x08R\x08personal\x12\x16\n\x06secret\x18\x02 \x01(\x08R\x06secret\"\xa5\x01\n\x0b\x45ventPolicy\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x37\n\tretention\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\tretention\x12\x1c\n\tconsumers\x18\x03 \x03(\tR\tconsumers\x12%\n\x0eschema_version\x18\x04 \x01(\rR\rschemaVersion*d\n\x07\x45ndUser\x12\x18\n\x14\x45ND_USER_UNSPECIFIED\x10\x00\x12\x11\n\rEND_USER_NONE\x10\x01\x12\x15\n\x11\x45ND_USER_OPTIONAL\x10\x02\x12\x15\n\x11\x45ND_USER_REQUIRED\x10\x03*4\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x01:W\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1d.tulle.policy.v1.MethodPolicyR\x06method:S\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\x0b\x32\x1c.tulle.policy.v1.FieldPolicyR\x05\x66ield:U\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xb7\x87\x03 \x01(\x0b\x32\x1c.tulle.policy.v1.EventPolicyR\x05\x65ventb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctulle/policy/v1/policy.proto\x12\x0ftulle.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf2\x02\n\x0cMethodPolicy\x12\x33\n\x08\x65nd_user\x18\x01 \x01(\x0e\x32\x18.tulle.policy.v1.EndUserR\x07\x65ndUser\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.tulle.policy.v1.RoleR\x05roles\x12\x14\n\x05\x66resh\x18\x03 \x01(\x08R\x05\x66resh\x12\x18\n\x07\x63\x61llers\x18\x04 \x03(\tR\x07\x63\x61llers\x12\x39\n\nrate_limit\x18\x05 \x01(\x0b\x32\x1a.tulle.policy.v1.RateLimitR\trateLimit\x12\x35\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64\x65\x61\x64line\x12\x18\n\x07reasons\x18\x07 \x03(\tR\x07reasons\x12\x14\n\x05\x65mits\x18\x08 \x03(\tR\x05\x65mits\x12\x18\n\x07headers\x18\t \x03(\tR\x07headers\x12\x14\n\x05scope\x18\n \x01(\tR\x05scope\"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\rR\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03per\"A\n\x0b\x46ieldPolicy\x12\x1a\n\x08personal\x18\x01 \x01(\x08R\x08personal\x12\x16\n\x06secret\x18\x02 \x01(\x08R\x06secret\"\xa5\x01\n\x0b\x45ventPolicy\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x37\n\tretention\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\tretention\x12\x1c\n\tconsumers\x18\x03 \x03(\tR\tconsumers\x12%\n\x0eschema_version\x18\x04 \x01(\rR\rschemaVersion*d\n\x07\x45ndUser\x12\x18\n\x14\x45ND_USER_UNSPECIFIED\x10\x00\x12\x11\n\rEND_USER_NONE\x10\x01\x12\x15\n\x11\x45ND_USER_OPTIONAL\x10\x02\x12\x15\n\x11\x45ND_USER_REQUIRED\x10\x03*4\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x01:W\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1d.tulle.policy.v1.MethodPolicyR\x06method:S\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\x0b\x32\x1c.tulle.policy.v1.FieldPolicyR\x05\x66ield:U\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xb7\x87\x03 \x01(\x0b\x32\x1c.tulle.policy.v1.EventPolicyR\x05\x65ventb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tulle.policy.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENDUSER']._serialized_start=787
-  _globals['_ENDUSER']._serialized_end=887
-  _globals['_ROLE']._serialized_start=889
-  _globals['_ROLE']._serialized_end=941
+  _globals['_ENDUSER']._serialized_start=809
+  _globals['_ENDUSER']._serialized_end=909
+  _globals['_ROLE']._serialized_start=911
+  _globals['_ROLE']._serialized_end=963
   _globals['_METHODPOLICY']._serialized_start=116
-  _globals['_METHODPOLICY']._serialized_end=464
-  _globals['_RATELIMIT']._serialized_start=466
-  _globals['_RATELIMIT']._serialized_end=550
-  _globals['_FIELDPOLICY']._serialized_start=552
-  _globals['_FIELDPOLICY']._serialized_end=617
-  _globals['_EVENTPOLICY']._serialized_start=620
-  _globals['_EVENTPOLICY']._serialized_end=785
+  _globals['_METHODPOLICY']._serialized_end=486
+  _globals['_RATELIMIT']._serialized_start=488
+  _globals['_RATELIMIT']._serialized_end=572
+  _globals['_FIELDPOLICY']._serialized_start=574
+  _globals['_FIELDPOLICY']._serialized_end=639
+  _globals['_EVENTPOLICY']._serialized_start=642
+  _globals['_EVENTPOLICY']._serialized_end=807
 # @@protoc_insertion_point(module_scope)

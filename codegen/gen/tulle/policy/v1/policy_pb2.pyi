@@ -90,12 +90,18 @@ class MethodPolicy(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     EMITS_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     end_user: Global___EndUser.ValueType
     """What the call must carry of an end user, whichever workload forwards it."""
     fresh: _builtins.bool
     """Whether the end user's session and roles are checked against auth at each
     call instead of trusting the access token for the rest of its life.
     Only with END_USER_REQUIRED.
+    """
+    scope: _builtins.str
+    """The scope that an API key needs, such as `billing.read`: the domain and a
+    word. Empty: no API key may call it, only people. Only with
+    END_USER_REQUIRED or END_USER_OPTIONAL.
     """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
@@ -150,10 +156,11 @@ class MethodPolicy(_message.Message):
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         emits: _abc.Iterable[_builtins.str] | None = ...,
         headers: _abc.Iterable[_builtins.str] | None = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "rate_limit", b"rate_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "deadline", b"deadline", "emits", b"emits", "end_user", b"end_user", "fresh", b"fresh", "headers", b"headers", "rate_limit", b"rate_limit", "reasons", b"reasons", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "deadline", b"deadline", "emits", b"emits", "end_user", b"end_user", "fresh", b"fresh", "headers", b"headers", "rate_limit", b"rate_limit", "reasons", b"reasons", "roles", b"roles", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
