@@ -17,7 +17,7 @@ from mesh import errors, limits, trace
 from mesh.call import Call, Proceed, current
 from mesh.contract import Method
 from mesh.lines import encode, story
-from mesh.model import DeadlineExceeded, Error, Unavailable
+from mesh.model import DeadlineExceeded, Error, Unavailable, User
 
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
 CANCELLED = "CANCELLED"
@@ -121,11 +121,10 @@ class Telemetry:
 
     def _line(self, at: float, ms: float, call: Call, code: str, told: BaseException | None) -> str:
         """Written by hand: one for each call, at a third of the price of a dict."""
-        user = f',"user_id":{quoted(call.user.user_id)}' if call.user else ""
         return (
             f'{{"time":{at:.3f},"level":"{_level(told)}","event":"call","workload":"{self.workload}",'
             f'"method":"{call.method.path}","code":{quoted(code)},"ms":{ms:.2f},"peer":"{call.peer.workload}",'
-            f'"request_id":{quoted(call.request_id)},"trace_id":"{trace.trace_id(call.traceparent)}"{user}{_story(told)}}}'
+            f'"request_id":{quoted(call.request_id)},"trace_id":"{trace.trace_id(call.traceparent)}"{_whose(call.user)}{_story(told)}}}'
         )
 
     def _span(self, at: float, seconds: float, call: Call, code: str) -> str:
@@ -156,6 +155,14 @@ def _level(told: BaseException | None) -> str:
     if isinstance(told, errors.Internal):
         return "error"
     return "warning" if isinstance(told, Unavailable | DeadlineExceeded) else "info"
+
+
+def _whose(user: User | None) -> str:
+    """For whom a call is, and by which key of theirs, as a part of a line."""
+    if user is None:
+        return ""
+    by_key = f',"api_key_id":{quoted(user.session_id)}' if user.scopes is not None else ""
+    return f',"user_id":{quoted(user.user_id)}{by_key}'
 
 
 def _story(told: BaseException | None) -> str:

@@ -136,7 +136,10 @@ def _allowed(contract: Contract) -> Manifest:
 
 
 def _rules(end_user: str, roles: Iterable[str], scope: str, paths: list[str]) -> Iterator[Manifest]:
-    """One for people, or nobody: who has no scopes; and one for keys, if the methods are for keys too."""
+    """One for people, or nobody: who has no scopes; and one for keys, if the methods are for keys too.
+
+    An empty list of scopes, which auth never signs, matches no value here; the pipelines refuse it.
+    """
     rule: Manifest = {"to": [{"operation": {"methods": ["POST"], "paths": paths}}]}
     if end_user == REQUIRED:
         rule["from"] = [{"source": {"requestPrincipals": ["*"]}}]

@@ -12,6 +12,7 @@ import structlog
 from tulle.auth.v1 import auth_pb2
 
 from mesh import limits, lines
+from mesh.model import OrganisationId, SessionId, User, UserId
 from mesh.redaction import HIDDEN, redacted
 from mesh.trace import child, sampled, span_id, trace_id, valid
 from tests.unit.mesh.echo import ADA, Echo, ask
@@ -43,6 +44,20 @@ async def test_a_line_says_what_an_operator_needs() -> None:
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         "user_id": ADA,
     }
+
+
+async def test_a_line_says_which_key_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of somebody's API key its id stands beside theirs, so that an operator knows which one to ask about."""
+    key = User(UserId(ADA), OrganisationId("o"), SessionId("apikey_1"), scopes=frozenset({"users.read"}))
+    echo = Echo(policy={"end_user": "optional", "scope": "users.read"})
+
+    async def verify(token: str) -> tuple[User, float]:
+        return key, time.time() + 300
+
+    monkeypatch.setattr(echo.credentials, "verify", verify)
+    await echo.stub(ADA).Echo(ask())
+    (line,) = told(echo)
+    assert (line["user_id"], line["api_key_id"]) == (ADA, "apikey_1")
 
 
 async def test_sampled_calls_have_a_span() -> None:
