@@ -160,17 +160,7 @@ class ApiKeys:
         expires = _end(expire_time, now, now + LONGEST_LIFE)
         require(len(await self.store.api_keys(user.user_id, now)) < MOST_API_KEYS, TooManyApiKeys)
         account = await self.authentication.once_more(caller, password, code)
-        secret = _new_secret()
-        key = ApiKey(
-            api_key_id=new_id("apikey", now.timestamp()),
-            user_id=user.user_id,
-            organisation_id=user.organisation_id,
-            name=name,
-            scopes=tuple(sorted(scopes)),
-            secret_hash=_hash(secret),
-            create_time=now,
-            expire_time=expires,
-        )
+        key, secret = _new_key(user, name, scopes, now, expires)
         notice, event = self._notice(caller, account, MailKind.API_KEY_CREATED)
         require(await self.store.put_api_key(key, user.session_id, MOST_API_KEYS, notice, event), Conflict)
         return key, _text(key, secret)
@@ -257,6 +247,22 @@ def _end(wanted: datetime | None, now: datetime, otherwise: datetime) -> datetim
         why = "must be in the future, and at most a year ahead"
         raise BadExpireTime(violations=(Violation("expire_time", why),))
     return wanted
+
+
+def _new_key(user: User, name: str, scopes: Sequence[str], now: datetime, expires: datetime) -> tuple[ApiKey, str]:
+    """A key of that user, and its secret."""
+    secret = _new_secret()
+    key = ApiKey(
+        api_key_id=new_id("apikey", now.timestamp()),
+        user_id=user.user_id,
+        organisation_id=user.organisation_id,
+        name=name,
+        scopes=tuple(sorted(scopes)),
+        secret_hash=_hash(secret),
+        create_time=now,
+        expire_time=expires,
+    )
+    return key, secret
 
 
 def _new_secret() -> str:
