@@ -139,6 +139,35 @@ def _withheld(evidence: Evidence, mail_id: str) -> bool:
     return any(row["mail_id"] == mail_id and row["state"] == "withheld" for row in evidence.deliveries)
 
 
+TOLD = {"tulle.billing.v1.InvoicePaid": "invoice_paid", "tulle.billing.v1.PaymentFailed": "payment_failed"}
+"""The events of which whoever subscribed is told by mail and in the app, under that kind."""
+
+
+def told_once(run: Run) -> Iterator[str]:
+    """What is not about security: one mail and one message for each event that tells, and no mail goes out twice."""
+    sent = Counter(mail.message_id for mail in run.evidence.mails)
+    for row in run.evidence.deliveries:
+        if row["channel"] == "mail" and not row["repeatable"]:
+            count = sent[f"<{row['delivery_id']}@tulle.local>"]
+            if count > 1 or (row["state"] == "sent" and not row["digest_id"] and not count):
+                yield f"{row['delivery_id']} ({row['kind']}, {row['state']}) went out {count} times"
+    for type_, kind in TOLD.items():
+        made = {row["event_id"] for row in run.evidence.outbox["billing"] if row["type"] == type_}
+        yield from _told(run.evidence, kind, made)
+
+
+def _told(evidence: Evidence, kind: str, made: set[str]) -> Iterator[str]:
+    """Nobody in a run switches anything off, so each event has its message."""
+    for channel in ("mail", "in_app"):
+        rows = Counter(
+            row["event_id"] for row in evidence.deliveries if row["kind"] == kind and row["channel"] == channel
+        )
+        yield from (f"{one} has {rows[one]} deliveries by {channel}" for one in sorted(made) if rows[one] != 1)
+    messages = sum(row["kind"] == kind for row in evidence.inboxes)
+    if messages != len(made):
+        yield f"{len(made)} events tell {kind}, and {messages} messages stand in inboxes"
+
+
 def requests_count_once(run: Run) -> Iterator[str]:
     """The same request id with the same body does the same thing once; with another body it is refused."""
     mails = Counter(row["email"] for row in run.evidence.wanted_mails if row["kind"] == "verify")
@@ -244,6 +273,7 @@ LAWS: Mapping[str, Law] = {
     "events-once": events_once,
     "poison-is-buried": poison_is_buried,
     "mails-arrive": mails_arrive,
+    "told-once": told_once,
     "requests-count-once": requests_count_once,
     "money-is-true": money_is_true,
     "strangers-get-nothing": strangers_get_nothing,

@@ -9,13 +9,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from infra.local import control
 from infra.local.layout import FIRST_PORT, Layout, free, layout
@@ -72,6 +73,15 @@ class Site:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user"
             )
+
+    async def provider(self, line: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """What the payment provider has under way, after setting how bad its line is. Raises: httpx.HTTPError."""
+        key = self.layout.secret("billing", "stripe-key")
+        url = f"http://127.0.0.1:{self.layout.ports['payments']}/_control"
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=3) as client:
+            answer = await (client.get(url) if line is None else client.post(url, json=dict(line)))
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
 
     @asynccontextmanager
     async def _connected(self, user: str, password: str) -> AsyncIterator[asyncpg.Connection]:
@@ -146,7 +156,7 @@ async def settled(true: Callable[[], Any], seconds: float) -> bool:
     """Wait until something holds, looking again and again; whether it came to that in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Error):
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, httpx.HTTPError, Error):
             found = true()
             if await found if asyncio.iscoroutine(found) else found:
                 return True

@@ -23,6 +23,16 @@ CREATED = {
     "publish_at": None,
 }
 WANTED = {**CREATED, "event_id": "event_2", "type": "tulle.auth.v1.MailRequested", "aggregate_id": "mail_1"}
+PAID = {**CREATED, "event_id": "event_3", "type": "tulle.billing.v1.InvoicePaid", "aggregate_id": "invoice_1"}
+TOLD = {
+    "event_id": "event_3",
+    "channel": "mail",
+    "delivery_id": "delivery_3",
+    "kind": "invoice_paid",
+    "state": "sent",
+    "repeatable": False,
+    "digest_id": None,
+}
 CAPTURED = {
     "object": "payment_intent",
     "id": "pi_1",
@@ -71,16 +81,22 @@ GOOD = Run(
     lags=[],
     evidence=Evidence(
         calm=True,
-        outbox={name: [CREATED, WANTED] if name == "auth" else [] for name in WORKLOADS},
+        outbox={name: {"auth": [CREATED, WANTED], "billing": [PAID]}.get(name, []) for name in WORKLOADS},
         inbox={
-            name: [{"event_id": "event_1"}, {"event_id": "event_2"}] if name != "auth" else [] for name in WORKLOADS
+            name: [{"event_id": f"event_{number}"} for number in (1, 2, 3)] if name != "auth" else []
+            for name in WORKLOADS
         },
         parked={name: [] for name in WORKLOADS}
         | {"users": [{"event_id": "TULLE_AUTH:9", "type": "x", "aggregate_id": "", "dead_at": 1, "error": ""}]},
         accounts=[{"user_id": "user_1", "email": "ada@example.org"}],
         wanted_mails=[{"mail_id": "mail_1", "kind": "verify", "email": "ada@example.org"}],
         profiles=[{"user_id": "user_1", "display_name": "two"}],
-        deliveries=[{"event_id": "event_2", "channel": "mail", "mail_id": "mail_1", "state": "sent"}],
+        deliveries=[
+            {**TOLD, "event_id": "event_2", "kind": "", "mail_id": "mail_1", "repeatable": True},
+            {**TOLD, "mail_id": ""},
+            {**TOLD, "mail_id": "", "channel": "in_app", "delivery_id": "delivery_4"},
+        ],
+        inboxes=[{"user_id": "user_1", "kind": "invoice_paid", "variables": "{}"}],
         invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "paid"}],
         charges=[{"charge_id": "charge_1", "invoice_id": "invoice_1"}],
         entries=[
@@ -88,7 +104,7 @@ GOOD = Run(
             {"source": "charge_1", "currency": "EUR", "amount": -500},
         ],
         provider=[CAPTURED, {**CAPTURED, "status": "processing"}, CAPTURED, {"object": "refund", "id": "re_1"}],
-        mails=[_mail("mail_1", "ada@example.org")],
+        mails=[_mail("mail_1", "ada@example.org"), _mail("delivery_3", "ada@example.org")],
         logs={"auth.log": "nothing"},
     ),
 )
@@ -133,6 +149,13 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
         "mails-arrive",
         _evidence(mails=[_mail("mail_1", "bob@example.org")]),
     ),
+    "a mail that went out twice": (
+        "told-once",
+        _evidence(mails=[*GOOD.evidence.mails, _mail("delivery_3", "ada@example.org")]),
+    ),
+    "a mail that is said to have gone out": ("told-once", _evidence(mails=GOOD.evidence.mails[:1])),
+    "a payment of which nobody hears": ("told-once", _evidence(deliveries=GOOD.evidence.deliveries[:1])),
+    "two messages about one payment": ("told-once", _evidence(inboxes=[*GOOD.evidence.inboxes] * 2)),
     "a sign-up that counted twice": (
         "requests-count-once",
         _evidence(
