@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from faults.workload import OK, Person
+from faults.person import OK, Person
 
 BILLING, INVOICES = "/tulle.billing.v1.BillingService", "/tulle.billing.v1.InvoicesService"
 CARDS = ("pm_card_visa", "pm_card_visa", "pm_card_chargeCustomerFail")
