@@ -18,6 +18,7 @@ from faults.site import Site
 from mesh.model import new_id
 
 AUTH, USERS = "/tulle.auth.v1.AuthService", "/tulle.users.v1.UsersService"
+INBOX = "/tulle.notifications.v1.InboxService"
 OK = 200
 MAIL_WITHIN = 40.0
 """Seconds for which people wait for a mail: more than a sender's lease."""
@@ -43,6 +44,8 @@ class Person:
     """Refresh tokens whose successors have been used too."""
     changes: int = 0
     subscription: str = ""
+    unpaid: str = ""
+    """The invoice that is open, as far as they know."""
 
     def __post_init__(self) -> None:
         transport = httpx.AsyncHTTPTransport(local_address=next(_addresses), verify=False)
@@ -129,6 +132,12 @@ class Person:
         answer = await self.do(f"{USERS}/GetProfile", "GET", "/v1/users/me")
         if answer is not None and answer.status_code == 401:
             await self.refresh()
+
+    async def look(self) -> None:
+        """Look into the inbox."""
+        answer = await self.do(f"{INBOX}/ListMessages", "GET", "/v1/inbox/messages?pageSize=200")
+        if answer is not None and answer.status_code == OK:
+            self.told("inbox", numbers=[int(one["number"]) for one in answer.json()["messages"]])
 
     async def refresh(self) -> None:
         """Exchange the refresh token; an answer that was lost is asked for again."""

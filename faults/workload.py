@@ -53,12 +53,13 @@ async def _live(person: Person) -> None:
     whims = (
         person.change,
         person.read,
+        person.look,
         person.refresh,
         person.lose_an_answer,
         person.reuse,
         person.intrude,
         person.leave,
     )
-    await person.chance.choices(whims, weights=(8, 4, 4, 2, 1, 2, 1))[0]()
+    await person.chance.choices(whims, weights=(8, 4, 2, 4, 2, 1, 2, 1))[0]()
     if person.chance.random() < BUYS:
         await buy(person)

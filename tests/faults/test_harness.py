@@ -31,10 +31,12 @@ async def test_the_laws_hold_whatever_dies(number: int) -> None:
     verdict = await judged(SEED + number, SECONDS, 6)
     _told.append(
         f"faults: seed {verdict.seed}: {sum(verdict.harms.values())} faults, "
-        f"{sum(verdict.operations.values())} operations, {len(verdict.violations)} violations"
+        f"{sum(verdict.operations.values())} operations, {verdict.paid} invoices paid, "
+        f"{len(verdict.violations)} violations"
     )
     assert verdict.harms
     assert verdict.acknowledged > 50
+    assert verdict.paid
     assert not verdict.violations, f"again: ./tulle faults --seed {verdict.seed} --seconds {SECONDS:g}"
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from faults.checker import LAWS, Run, check
+from faults.checker import LAWS, check
 from faults.evidence import Evidence
 from faults.journal import Operation
+from faults.run import Run
 from infra.local.mailbox import Caught
 from services import topology
 
@@ -33,6 +34,7 @@ TOLD = {
     "repeatable": False,
     "digest_id": None,
 }
+INVOICE = {"invoice_id": "invoice_1", "paid": 500, "state": "paid", "number": "EX-000001"}
 CAPTURED = {
     "object": "payment_intent",
     "id": "pi_1",
@@ -72,6 +74,8 @@ GOOD = Run(
         refresh("again"),
         operation("same successor", same=True),
         operation("invoice", invoice_id="invoice_1", paid=True),
+        operation("inbox", numbers=[1]),
+        operation("inbox", numbers=[2, 1]),
         refresh("spent", 401),
         refresh("revoked", 401),
     ],
@@ -97,11 +101,11 @@ GOOD = Run(
             {**TOLD, "mail_id": "", "channel": "in_app", "delivery_id": "delivery_4"},
         ],
         inboxes=[{"user_id": "user_1", "kind": "invoice_paid", "variables": "{}"}],
-        invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "paid"}],
+        invoices=[INVOICE, {**INVOICE, "invoice_id": "invoice_2", "paid": 0, "state": "draft", "number": ""}],
         charges=[{"charge_id": "charge_1", "invoice_id": "invoice_1"}],
         entries=[
-            {"source": "charge_1", "currency": "EUR", "amount": 500},
-            {"source": "charge_1", "currency": "EUR", "amount": -500},
+            {"source": "charge:charge_1", "currency": "EUR", "account": "clearing", "amount": 500},
+            {"source": "charge:charge_1", "currency": "EUR", "account": "receivable", "amount": -500},
         ],
         provider=[CAPTURED, {**CAPTURED, "status": "processing"}, CAPTURED, {"object": "refund", "id": "re_1"}],
         mails=[_mail("mail_1", "ada@example.org"), _mail("delivery_3", "ada@example.org")],
@@ -156,6 +160,8 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
     "a mail that is said to have gone out": ("told-once", _evidence(mails=GOOD.evidence.mails[:1])),
     "a payment of which nobody hears": ("told-once", _evidence(deliveries=GOOD.evidence.deliveries[:1])),
     "two messages about one payment": ("told-once", _evidence(inboxes=[*GOOD.evidence.inboxes] * 2)),
+    "a message twice in one look": ("told-once", _also(operation("inbox", numbers=[2, 2, 1]))),
+    "a message that is gone": ("told-once", _also(operation("inbox", numbers=[1]))),
     "a sign-up that counted twice": (
         "requests-count-once",
         _evidence(
@@ -172,11 +178,21 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
         "money-is-true",
         _evidence(provider=[CAPTURED, {**CAPTURED, "id": "pi_2"}]),
     ),
-    "money that nobody has": ("money-is-true", _evidence(provider=[])),
-    "a payment that is forgotten": (
+    "two charges of one invoice": (
         "money-is-true",
-        _evidence(invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "open"}]),
+        _evidence(
+            charges=[*GOOD.evidence.charges, {"charge_id": "charge_2", "invoice_id": "invoice_1"}],
+            provider=[CAPTURED, {**CAPTURED, "id": "pi_2", "metadata": {"charge_id": "charge_2"}}],
+            invoices=[{**INVOICE, "paid": 1000}],
+        ),
     ),
+    "money that nobody has": ("money-is-true", _evidence(provider=[])),
+    "money of which the books know nothing": ("money-is-true", _evidence(entries=[])),
+    "a gap in the numbers": (
+        "money-is-true",
+        _evidence(invoices=[INVOICE, {**INVOICE, "invoice_id": "invoice_3", "paid": 0, "number": "EX-000003"}]),
+    ),
+    "a payment that is forgotten": ("money-is-true", _evidence(invoices=[{**INVOICE, "state": "open"}])),
     "an answer to nobody": ("strangers-get-nothing", _also(operation(f"{USERS}/GetProfile", intruder=True))),
     "a call that hangs": ("calls-end", _also(operation(f"{USERS}/GetProfile", begin=1.0, end=9.0))),
     "two successors": ("sessions-end", _also(operation("same successor", same=False))),
