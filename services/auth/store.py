@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ class PostgresStore:
                 email_key=email_key(mail.email),
                 expire_time=expires,
                 create_time=mail.create_time,
+                details=details_of(mail),
                 event=row(event),
             )
 
@@ -71,6 +73,7 @@ class PostgresStore:
                 email_key=email_key(mail.email),
                 expire_time=expires,
                 create_time=mail.create_time,
+                details=details_of(mail),
                 event=row(event),
             )
 
@@ -97,7 +100,9 @@ class PostgresStore:
     async def mail(self, mail_id: str) -> Mail | None:
         async with self.database.connection() as connection:
             found = await sql.get_mail(connection, mail_id=mail_id)
-        return Mail(**{**found, "kind": MailKind(found["kind"])}) if found else None
+        if found is None:
+            return None
+        return Mail(**{**found, "kind": MailKind(found["kind"]), "details": json.loads(found["details"])})
 
     async def account(self, user_id: UserId) -> Account | None:
         async with self.database.connection() as connection:
@@ -258,8 +263,14 @@ def _notice(notice: Mail, event: MailRequested) -> dict[str, object]:
         "notice_id": notice.mail_id,
         "email": notice.email,
         "create_time": notice.create_time,
+        "details": details_of(notice),
         "event": row(event),
     }
+
+
+def details_of(mail: Mail) -> str:
+    """What a mail's text needs besides, as its column takes it."""
+    return json.dumps(dict(mail.details))
 
 
 def _account(found: Mapping[str, Any] | None) -> Account | None:

@@ -41,7 +41,7 @@ class MeshDirectory:
             user_id=UserId(mail.user_id),
             locale=await self._locale(mail.user_id),
             create_time=mail.create_time.ToDatetime(UTC),
-            variables={"token": mail.token},
+            variables={**mail.details, "token": mail.token},
         )
 
     async def _of_account(self, delivery: Delivery) -> Addressee:

@@ -133,6 +133,21 @@ async def test_a_reset_of_nobody_goes_to_nobody(kept: Kept) -> None:
     assert await kept.announced() == [(MailRequested.type, "mail", mail_id, 1)]
 
 
+async def test_a_mail_keeps_what_its_text_needs(kept: Kept) -> None:
+    """Whatever a mail is about, its details come back as they were given; most have none."""
+    details = {"device": 'Ada\'s "phone" 📱', "moment": "2026-05-01T12:00:00+00:00"}
+    account = await opened(kept)
+    notice = replace(mail(MailKind.PASSWORD_CHANGED), details=details)
+    assert await kept.store.set_password(account, account, SessionId(""), *told(notice))
+    for sent in (replace(mail(), details=details), mail()):
+        await kept.store.sign_up(sent, LATER, MailRequested.of(CALLER, sent))
+        assert await kept.store.mail(sent.mail_id) == replace(sent, kind=MailKind.ALREADY_REGISTERED)
+    asked = replace(mail(MailKind.RESET), details=details)
+    await kept.store.request_reset(asked, LATER, MailRequested.of(CALLER, asked))
+    for sent in (notice, asked):
+        assert await kept.store.mail(sent.mail_id) == sent
+
+
 async def test_a_reset_is_used_once_and_ends_everything(kept: Kept) -> None:
     """A reset sets the password, ends sessions, challenges and other resets, keeps the second factor.
 
