@@ -123,19 +123,41 @@ SELECT user_id, organisation_id, email, password_hash, password_length, roles, t
 -- name: close_challenge(challenge)$
 DELETE FROM challenges WHERE challenge = :challenge RETURNING user_id;
 
--- name: put_session(session_id, user_id, password_hash, second_factor, device, token_hash, create_time, refresh_time, expire_time, others)$
+-- name: put_session(session_id, user_id, password_hash, second_factor, device, token_hash, create_time, refresh_time, expire_time, others, device_hash, other_devices, notice_id, email, details, event)$
+-- Of two log-ins from one new device the later waits for the earlier at `fresh`, and finds it known.
 WITH shown AS (
     SELECT user_id FROM accounts
      WHERE user_id = :user_id AND password_hash = :password_hash AND totp_confirmed = :second_factor FOR SHARE
 ), too_many AS (
     DELETE FROM sessions WHERE session_id IN (
         SELECT session_id FROM sessions JOIN shown USING (user_id) ORDER BY session_id DESC OFFSET :others)
+), begun AS (
+    INSERT INTO sessions (session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)
+    SELECT :session_id, user_id, :device, :token_hash::bytea, :create_time::timestamptz, :refresh_time::timestamptz,
+           :expire_time::timestamptz
+      FROM shown
+    RETURNING session_id
+), known AS (
+    UPDATE devices SET use_time = :create_time::timestamptz FROM shown
+     WHERE devices.user_id = shown.user_id AND device_hash = :device_hash::bytea
+), fresh AS (
+    INSERT INTO devices (user_id, device_hash, use_time)
+    SELECT user_id, :device_hash::bytea, :create_time::timestamptz FROM shown
+    ON CONFLICT (user_id, device_hash) DO NOTHING
+    RETURNING user_id
+), forgotten AS (
+    DELETE FROM devices WHERE (user_id, device_hash) IN (
+        SELECT user_id, device_hash FROM devices JOIN fresh USING (user_id)
+         ORDER BY use_time DESC, device_hash OFFSET :other_devices)
+), elsewhere AS (
+    SELECT user_id FROM fresh WHERE EXISTS (SELECT FROM devices WHERE devices.user_id = fresh.user_id)
+), mail AS (
+    INSERT INTO mails (mail_id, kind, email, create_time, details)
+    SELECT :notice_id, 'new_device', :email, :create_time::timestamptz, :details::jsonb FROM elsewhere
+), told AS (
+    INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM elsewhere
 )
-INSERT INTO sessions (session_id, user_id, device, token_hash, create_time, refresh_time, expire_time)
-SELECT :session_id, user_id, :device, :token_hash::bytea, :create_time::timestamptz, :refresh_time::timestamptz,
-       :expire_time::timestamptz
-  FROM shown
-RETURNING session_id;
+SELECT session_id FROM begun;
 
 -- name: rotate(session_id, old, new, now, idle_since)^
 WITH rotated AS (
@@ -236,6 +258,20 @@ VALUES (:sign_from, :kid, :public_jwk, :private_sealed) ON CONFLICT (sign_from) 
 -- Of the keys that began to sign before `expired` all but the last: the tokens of the others have expired too.
 DELETE FROM signing_keys
  WHERE sign_from < (SELECT max(sign_from) FROM signing_keys WHERE sign_from <= :expired);
+
+-- name: clean_devices(before, batch)$
+-- An account whose devices are all forgotten keeps a row that is none of them: its next device is not its first.
+WITH old AS (
+    DELETE FROM devices WHERE (user_id, device_hash) IN (
+        SELECT user_id, device_hash FROM devices WHERE use_time < :before LIMIT :batch) AND use_time < :before
+    RETURNING user_id
+), still_there AS (
+    SELECT user_id FROM accounts WHERE user_id IN (SELECT user_id FROM old) FOR KEY SHARE SKIP LOCKED
+), mark AS (
+    INSERT INTO devices (user_id, device_hash, use_time) SELECT user_id, '', 'infinity' FROM still_there
+    ON CONFLICT (user_id, device_hash) DO NOTHING
+)
+SELECT count(*)::integer FROM old;
 
 -- name: clean(now, mails_before, batch)$
 -- Sessions that are merely idle stay until they expire: an index on refresh_time would cost every refresh.

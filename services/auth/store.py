@@ -11,6 +11,7 @@ from typing import Any
 from infra.events.outbox import row
 from infra.postgres import Database, queries
 from mesh.model import OrganisationId, SessionId, UserId
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -154,7 +155,9 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return await sql.close_challenge(connection, challenge=challenge) is not None
 
-    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+    async def put_session(
+        self, session: Session, account: Account, token_hash: bytes, most: int, arrival: Arrival
+    ) -> bool:
         async with self.database.connection() as connection:
             put = await sql.put_session(
                 connection,
@@ -165,6 +168,12 @@ class PostgresStore:
                 refresh_time=session.refresh_time,
                 expire_time=session.expire_time,
                 others=most - 1,
+                device_hash=arrival.device_hash,
+                other_devices=arrival.most - 1,
+                notice_id=arrival.notice.mail_id,
+                email=arrival.notice.email,
+                details=details_of(arrival.notice),
+                event=row(arrival.event),
                 **_shown(account),
             )
         return put is not None

@@ -41,6 +41,7 @@ class MailKind(enum.StrEnum):
     RECOVERY_CODES_REPLACED = "recovery_codes_replaced"
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_REMOVED = "passkey_removed"
+    NEW_DEVICE = "new_device"
     NOBODY = "nobody"
 
 

@@ -47,4 +47,4 @@ async def test_a_text_gets_the_details_of_its_mail() -> None:
     """What auth says besides goes into the text; a detail never passes for the token."""
     found = await addressee(kind="reset", token="real", details={"device": "phone", "token": "other"})
     assert found.variables == {"device": "phone", "token": "real"}
-    assert (found.kind, found.locale) == ("reset", "pt-BR")
+    assert (found.kind, found.locale, found.zone) == ("reset", "pt-BR", "America/Sao_Paulo")
