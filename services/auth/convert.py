@@ -43,6 +43,7 @@ def letter_to_pb(letter: Letter) -> contacts_pb2.Mail:
         user_id=letter.user_id,
         token=letter.token,
         create_time=_time_to_pb(letter.mail.create_time),
+        details=letter.mail.details,
     )
 
 

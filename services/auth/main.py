@@ -37,12 +37,13 @@ from services.auth.domain.accounts import Accounts
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.contacts import Contacts
+from services.auth.domain.devices import Devices
 from services.auth.domain.passkeys import Passkeys
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.hashing import Argon2, share_one_arena
 from services.auth.keys import KeyRing
-from services.auth.limits import MAILS_KEPT
+from services.auth.limits import DEVICE_KEPT, DEVICES_KEPT, MAILS_KEPT
 from services.auth.passkeys_servicer import PasskeysServicer
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.sealing import AesBox
@@ -74,7 +75,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             authentication = Authentication(store, hasher, throttle, codes)
             accounts = Accounts(store, authentication, hasher, throttle, common_passwords(), token_key, _now)
             second_factor = SecondFactor(store, authentication, accounts, codes)
-            sessions = Sessions(store, authentication, keys, token_key, _now)
+            devices = Devices(pepper.encode(), DEVICES_KEPT)
+            sessions = Sessions(store, authentication, devices, keys, token_key, _now)
             ceremonies = WebAuthn(settings.passkey_origins or (settings.public_url,), settings.passkey_domain)
             kept = PostgresPasskeys(database)
             passkeys = Passkeys(kept, ceremonies, authentication, accounts, sessions, _now)
@@ -113,9 +115,13 @@ def _code_at(seed: str, step: int) -> str:
 
 
 async def _clean(connection: Connection, now: datetime) -> int:
-    mails_before = now - timedelta(seconds=MAILS_KEPT)
-    most = int(await sql.clean(connection, now=now, mails_before=mails_before, batch=limits.CLEAN_BATCH))
-    return max(most, int(await passkeys_store.sql.clean(connection, now=now, batch=limits.CLEAN_BATCH)))
+    mails_before, devices_before = now - timedelta(seconds=MAILS_KEPT), now - timedelta(seconds=DEVICE_KEPT)
+    batch = limits.CLEAN_BATCH
+    return max(
+        int(await sql.clean(connection, now=now, mails_before=mails_before, batch=batch)),
+        int(await sql.clean_devices(connection, before=devices_before, batch=batch)),
+        int(await passkeys_store.sql.clean(connection, now=now, batch=batch)),
+    )
 
 
 if __name__ == "__main__":

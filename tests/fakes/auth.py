@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mesh.model import ADMINISTRATOR, Event, SessionId, UserId
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -40,6 +41,7 @@ class FakeStore:
         self.accounts: dict[UserId, Account] = {}
         self.mails: dict[str, Mail] = {}
         self.kept: dict[SessionId, Kept] = {}
+        self._devices: dict[UserId, dict[bytes, datetime]] = {}
         self._signups: dict[str, tuple[str, datetime]] = {}
         self._resets: dict[str, tuple[UserId | None, datetime]] = {}
         self._challenges: dict[bytes, tuple[UserId, str, datetime]] = {}
@@ -123,14 +125,25 @@ class FakeStore:
     async def close_challenge(self, challenge: bytes) -> bool:
         return self._challenges.pop(challenge, None) is not None
 
-    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+    async def put_session(
+        self, session: Session, account: Account, token_hash: bytes, most: int, arrival: Arrival
+    ) -> bool:
         if not self._stands(account):
             return False
         own = sorted((one for one, kept in self.kept.items() if kept.session.user_id == session.user_id), reverse=True)
         for oldest in own[most - 1 :]:
             del self.kept[oldest]
         self.kept[session.session_id] = Kept(session, token_hash)
+        self._arrive(session, arrival)
         return True
+
+    def _arrive(self, session: Session, arrival: Arrival) -> None:
+        known = self._devices.get(session.user_id, {})
+        if known and arrival.device_hash not in known:
+            self.send(arrival.notice, arrival.event)
+        known = known | {arrival.device_hash: session.create_time}
+        lately = sorted(known, key=lambda one: known[one], reverse=True)[: arrival.most]
+        self._devices[session.user_id] = {one: known[one] for one in lately}
 
     def _stands(self, account: Account) -> bool:
         """Whether password and second factor are still as somebody has shown them."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from mesh.model import Caller, Event, OrganisationId, SessionId, UserId
+from mesh.model import EMPTY, Caller, Event, OrganisationId, SessionId, UserId
 
 VERIFY_WITHIN = timedelta(hours=24)
 """A day to find the mail."""
@@ -40,17 +41,19 @@ class MailKind(enum.StrEnum):
     RECOVERY_CODES_REPLACED = "recovery_codes_replaced"
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_REMOVED = "passkey_removed"
+    NEW_DEVICE = "new_device"
     NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """A mail to be sent: everything that its text needs."""
+    """A mail to be sent: everything that its text needs. `details`: what only texts of its kind do."""
 
     mail_id: str
     kind: MailKind
     email: str
     create_time: datetime
+    details: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

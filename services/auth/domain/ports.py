@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mesh.model import SessionId, UserId
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -73,9 +74,12 @@ class Store(Protocol):
     async def close_challenge(self, challenge: bytes) -> bool:
         """Use the challenge up; whether it was still there."""
 
-    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+    async def put_session(
+        self, session: Session, account: Account, token_hash: bytes, most: int, arrival: Arrival
+    ) -> bool:
         """Keep a new session, and end the oldest of its user's that would be more than `most`.
 
+        Its device is remembered; if the account is known on others only, the notice goes out.
         False if password or second factor are not as in `account` any more: a change ends all sessions, and
         one that was about to begin is among them.
         """

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from mesh.model import Caller, Conflict, SessionId, User, UserId, new_id, require
 from services.auth.domain.authentication import Authentication
+from services.auth.domain.devices import Devices
 from services.auth.domain.entities import (
     CHALLENGE_WITHIN,
     MOST_SESSIONS,
@@ -38,6 +39,7 @@ class Sessions:
 
     store: Store
     authentication: Authentication
+    devices: Devices
     signer: Signer
     key: bytes
     now: Callable[[], datetime]
@@ -49,7 +51,7 @@ class Sessions:
         """
         account = await self.authentication.by_password(caller, email, password)
         if not account.second_factor:
-            return await self.begin(account, device)
+            return await self.begin(caller, account, device)
         challenge = secrets.token_urlsafe(32)
         expires = self.now() + CHALLENGE_WITHIN
         require(await self.store.put_challenge(_hash(challenge), account, device, expires), Conflict)
@@ -66,7 +68,7 @@ class Sessions:
         account, device = found
         await self.authentication.by_code(caller, account, code)
         require(await self.store.close_challenge(_hash(challenge)), BadChallenge)
-        return await self.begin(account, device)
+        return await self.begin(caller, account, device)
 
     async def refresh(self, text: str) -> Issued:
         """New tokens for a refresh token.
@@ -121,8 +123,11 @@ class Sessions:
         require(found.session.user_id == user.user_id, SessionEnded)
         return User(user.user_id, found.organisation_id, user.session_id, found.roles)
 
-    async def begin(self, account: Account, device: str) -> Issued:
-        """A new session of somebody who has shown everything that opens the account. Raises: Conflict."""
+    async def begin(self, caller: Caller, account: Account, device: str) -> Issued:
+        """A new session of somebody who has shown everything that opens the account.
+
+        The owner is told if the device is a new one. Raises: Conflict.
+        """
         now = self.now()
         session = Session(
             session_id=SessionId(new_id("session", now.timestamp())),
@@ -133,7 +138,8 @@ class Sessions:
             expire_time=now + SESSION_LIFE,
         )
         token = RefreshToken.first(session.session_id)
-        require(await self.store.put_session(session, account, token.hash, MOST_SESSIONS), Conflict)
+        arrival = self.devices.arrival(caller, account, device, now)
+        require(await self.store.put_session(session, account, token.hash, MOST_SESSIONS, arrival), Conflict)
         signed_in = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
         return await self._issued(signed_in, token)
 

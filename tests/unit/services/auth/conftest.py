@@ -16,6 +16,7 @@ from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
+from services.auth.domain.devices import Devices
 from services.auth.domain.entities import Issued, MailKind, SignedIn
 from services.auth.domain.passkeys import Passkey, Passkeys
 from services.auth.domain.refresh import mailed_token
@@ -85,7 +86,8 @@ class World:
         common = common_passwords()
         self.accounts = Accounts(self.store, authentication, self.hasher, self.throttle, common, KEY, self.clock)
         self.second_factor = SecondFactor(self.store, authentication, self.accounts, codes)
-        self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
+        devices = Devices(b"pepper", 9)
+        self.sessions = Sessions(self.store, authentication, devices, Unsigned(), KEY, self.clock)
         kept = FakePasskeys(self.store)
         self.passkeys = Passkeys(kept, WebAuthn([URL]), authentication, self.accounts, self.sessions, self.clock)
 
@@ -135,7 +137,7 @@ class World:
         return await self.passkeys.finish_registration(ada, device.create(options), "phone")
 
     async def use_passkey(self, device: Authenticator) -> Issued:
-        return await self.passkeys.finish_log_in(device.get(await self.passkeys.begin_log_in()), "phone")
+        return await self.passkeys.finish_log_in(NOBODY, device.get(await self.passkeys.begin_log_in()), "phone")
 
 
 @pytest.fixture

@@ -150,7 +150,8 @@ class AuthServiceServicer(object):
 
     def LogIn(self, request, context):
         """Checks address and password. Answers with tokens, or with a challenge when
-        the account has a second factor.
+        the account has a second factor. Of a log-in from a device or network that
+        is new to the account its owner is told by mail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,8 @@ class AuthServiceStub:
     """
     LogIn: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogInRequest, _auth_pb2.LogInResponse]
     """Checks address and password. Answers with tokens, or with a challenge when
-    the account has a second factor.
+    the account has a second factor. Of a log-in from a device or network that
+    is new to the account its owner is told by mail.
     """
     CompleteSecondFactor: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CompleteSecondFactorRequest, _auth_pb2.Tokens]
     """Answers a challenge of LogIn with a code, and logs in."""
@@ -105,7 +106,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     LogIn: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogInRequest, _auth_pb2.LogInResponse]  # type: ignore[assignment]
     """Checks address and password. Answers with tokens, or with a challenge when
-    the account has a second factor.
+    the account has a second factor. Of a log-in from a device or network that
+    is new to the account its owner is told by mail.
     """
     CompleteSecondFactor: _aio.UnaryUnaryMultiCallable[_auth_pb2.CompleteSecondFactorRequest, _auth_pb2.Tokens]  # type: ignore[assignment]
     """Answers a challenge of LogIn with a code, and logs in."""
@@ -181,7 +183,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LogInResponse, _abc.Awaitable[_auth_pb2.LogInResponse]]:
         """Checks address and password. Answers with tokens, or with a challenge when
-        the account has a second factor.
+        the account has a second factor. Of a log-in from a device or network that
+        is new to the account its owner is told by mail.
         """
 
     @_abc_1.abstractmethod
