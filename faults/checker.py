@@ -17,9 +17,12 @@ ALLOWED = 0.5
 
 
 def rest_comes(run: Run) -> Iterator[str]:
-    """When nothing more is harmed, everything comes to rest: processes, events, deliveries."""
+    """When nothing more is harmed, everything comes to rest: processes, events, deliveries; people get answers."""
     if not run.evidence.calm:
         yield "something is still under way after a minute and a half"
+    for one in run.operations:
+        if one.method == "gave up":
+            yield f"{one.person} had no answer for a minute at {one.end:.1f} s"
 
 
 def writes_stay(run: Run) -> Iterator[str]:

@@ -27,8 +27,12 @@ HANGS = 60.0
 _addresses = (f"127.{100 + n // 60000}.{n // 250 % 240}.{n % 250 + 2}" for n in itertools.count())
 
 
-class NoMail(Exception):
-    """Somebody gave up waiting; whether the mail was lost, the checker says."""
+INSISTS = 60.0
+"""Seconds for which people try again what the platform cannot do at the moment."""
+
+
+class GaveUp(Exception):
+    """Somebody stopped waiting; whether something was lost, the checker says."""
 
 
 @dataclass
@@ -74,12 +78,15 @@ class Person:
         self.journal.note(Operation(self.name, what, now, now, OK, facts))
 
     async def insist(self, once: Callable[[], Coroutine[Any, Any, httpx.Response | None]]) -> httpx.Response:
-        """The first answer that is about the request and not about the platform's health."""
-        while True:
+        """The first answer that is about the request and not about the platform's health. Raises: GaveUp."""
+        until = self.journal.now() + INSISTS
+        while self.journal.now() < until:
             answer = await once()
             if answer is not None and answer.status_code < 500 and answer.status_code != 429:
                 return answer
             await asyncio.sleep(self.chance.uniform(0.1, 0.5))
+        self.told("gave up")
+        raise GaveUp
 
     async def arrive(self) -> None:
         """Sign up, as often as it takes; confirm the address; log in."""
@@ -96,13 +103,13 @@ class Person:
         await self.log_in()
 
     async def _mailed(self) -> str:
-        """The token of the mail. Raises: NoMail if it does not come."""
+        """The token of the mail. Raises: GaveUp if it does not come."""
         until = self.journal.now() + MAIL_WITHIN
         while self.journal.now() < until:
             for mail in self.site.mailbox.mails(self.email):
                 return self.journal.secret(next(line for line in mail.text.splitlines() if line[:5] == "mail_"))
             await asyncio.sleep(0.3)
-        raise NoMail
+        raise GaveUp
 
     async def _verify(self, token: str) -> None:
         body = {"token": token, "password": self.password}

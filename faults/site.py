@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -139,7 +140,9 @@ async def site(plant: str = "") -> AsyncIterator[Site]:
 
 
 def _settings(folder: Path) -> StackSettings:
-    ports = (port for port in range(FIRST_PORT + 8000, FIRST_PORT + 8900) if free(port))
+    # By chance, whatever the seed: several stacks may be starting at once.
+    candidates = random.SystemRandom().sample(range(FIRST_PORT + 8000, FIRST_PORT + 8900), 900)
+    ports = (port for port in candidates if free(port))
     return StackSettings(data_dir=folder, http_port=next(ports), https_port=next(ports))
 
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator
 
 from faults.journal import Journal
-from faults.person import HANGS, NoMail, Person
+from faults.person import HANGS, INSISTS, GaveUp, Person
 from faults.purchases import buy
 from faults.site import Site
 
@@ -26,7 +26,7 @@ async def people(site: Site, journal: Journal, seed: int, count: int) -> AsyncIt
         yield over
     finally:
         over.set()
-        async with asyncio.timeout(HANGS * 2):
+        async with asyncio.timeout(INSISTS + 2 * HANGS):
             await asyncio.gather(*tasks)
 
 
@@ -34,7 +34,7 @@ async def _lives(site: Site, journal: Journal, chance: random.Random, over: asyn
     """One person after another arrives and lives for a while."""
     while not over.is_set():
         person = Person(site, journal, chance)
-        with contextlib.suppress(NoMail):
+        with contextlib.suppress(GaveUp):
             await person.arrive()
             await _lives_on(person, over)
         await person.client.aclose()
@@ -60,6 +60,6 @@ async def _live(person: Person) -> None:
         person.intrude,
         person.leave,
     )
-    await person.chance.choices(whims, weights=(8, 4, 2, 4, 2, 1, 2, 1))[0]()
+    await person.chance.choices(whims, weights=(8, 4, 2, 4, 2, 2, 2, 1))[0]()
     if person.chance.random() < BUYS:
         await buy(person)

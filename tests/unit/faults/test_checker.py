@@ -133,6 +133,7 @@ def _lacking(workload: str) -> dict[str, Any]:
 
 BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
     "something never ends": ("rest-comes", _evidence(calm=False)),
+    "somebody who gets no answer": ("rest-comes", _also(operation("gave up"))),
     "a lost account": ("writes-stay", _evidence(accounts=[])),
     "a lost change": ("writes-stay", _evidence(profiles=[{"user_id": "user_1", "display_name": ""}])),
     "an older change": ("writes-stay", _also(change("three"))),
