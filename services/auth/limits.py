@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from infra.limits import limit
+from services.auth.domain.membership import Bounds
 
 MAILS_KEPT = limit("MAILS_KEPT", 7 * 86400.0, "s", "A mail is tried for a day; a week shows what was wanted.")
+INVITATION_LIFE = limit("INVITATION_LIFE", 7 * 86400.0, "s", "Over a holiday weekend; an old mail lets nobody in.")
+ORGANISATIONS = Bounds(
+    organisations=limit("ORGANISATIONS_MOST", 50, "", "That somebody is in besides their own: listed in one answer."),
+    members=limit("MEMBERS_MOST", 1000, "", "Of an organisation: its roster is read whole at each change of it."),
+    invitations=limit(
+        "INVITATIONS_MOST", 50, "", "Open ones of an organisation: listed in one answer, and no mailing."
+    ),
+    invitation_life=timedelta(seconds=INVITATION_LIFE),
+)

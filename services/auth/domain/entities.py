@@ -41,6 +41,7 @@ class MailKind(enum.StrEnum):
     RECOVERY_CODES_REPLACED = "recovery_codes_replaced"
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_REMOVED = "passkey_removed"
+    INVITATION = "invitation"
     NOBODY = "nobody"
 
 
@@ -91,7 +92,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """A session with its account: what new tokens say."""
+    """A session with its account and an organisation: what new tokens say.
+
+    `roles`: the platform's that the person holds, and the one in that organisation.
+    """
 
     session: Session
     organisation_id: OrganisationId
@@ -107,6 +111,7 @@ class Issued:
     refresh_token: str
     user_id: UserId
     session_id: SessionId
+    organisation_id: OrganisationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ _ALL = (
     Kind("content_digest", Category.CONTENT, digest=True),
     Kind("passkey_added", Category.SECURITY),
     Kind("passkey_removed", Category.SECURITY),
+    Kind("invitation", Category.SECURITY, asked_by_anybody=True),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 
