@@ -13,6 +13,7 @@ from tulle.auth.v1.auth_pb2_grpc import (
     add_KeysServiceServicer_to_server,
 )
 from tulle.auth.v1.contacts_pb2_grpc import add_ContactsServiceServicer_to_server
+from tulle.auth.v1.organisations_pb2_grpc import add_OrganisationsServiceServicer_to_server
 from tulle.auth.v1.passkeys_pb2_grpc import add_PasskeysServiceServicer_to_server
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
@@ -28,9 +29,10 @@ from infra.postgres import Connection, open_database
 from infra.settings import Origins, ServiceSettings
 from mesh.app import App
 from mesh.jwks import Keys
+from mesh.paging import PageTokens
 from mesh.server import main
 from mesh.tokens import TokenVerifier
-from services.auth import passkeys_store
+from services.auth import organisations_store, passkeys_store
 from services.auth.ceremonies import WebAuthn
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
@@ -38,12 +40,15 @@ from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.contacts import Contacts
 from services.auth.domain.devices import Devices
+from services.auth.domain.organisations import Organisations
 from services.auth.domain.passkeys import Passkeys
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.hashing import Argon2, share_one_arena
 from services.auth.keys import KeyRing
-from services.auth.limits import DEVICE_KEPT, DEVICES_KEPT, MAILS_KEPT
+from services.auth.limits import DEVICE_KEPT, DEVICES_KEPT, MAILS_KEPT, ORGANISATIONS
+from services.auth.organisations_servicer import OrganisationsServicer
+from services.auth.organisations_store import PostgresOrganisations
 from services.auth.passkeys_servicer import PasskeysServicer
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.sealing import AesBox
@@ -80,6 +85,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             ceremonies = WebAuthn(settings.passkey_origins or (settings.public_url,), settings.passkey_domain)
             kept = PostgresPasskeys(database)
             passkeys = Passkeys(kept, ceremonies, authentication, accounts, sessions, _now)
+            organisations = Organisations(PostgresOrganisations(database), accounts, ORGANISATIONS, _now)
+            pages = PageTokens(settings.secret("page-key"))
             backlogs = Backlogs(database, bus, settings.workload)
             yield App(
                 workload=settings.workload,
@@ -89,6 +96,10 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     (add_AccountsServiceServicer_to_server, AccountsServicer(accounts, sessions)),
                     (add_ContactsServiceServicer_to_server, ContactsServicer(Contacts(store, token_key))),
                     (add_PasskeysServiceServicer_to_server, PasskeysServicer(passkeys)),
+                    (
+                        add_OrganisationsServiceServicer_to_server,
+                        OrganisationsServicer(organisations, sessions, pages),
+                    ),
                     (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
                 ),
                 tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
@@ -121,6 +132,7 @@ async def _clean(connection: Connection, now: datetime) -> int:
         int(await sql.clean(connection, now=now, mails_before=mails_before, batch=batch)),
         int(await sql.clean_devices(connection, before=devices_before, batch=batch)),
         int(await passkeys_store.sql.clean(connection, now=now, batch=batch)),
+        int(await organisations_store.sql.clean(connection, now=now, batch=batch)),
     )
 
 

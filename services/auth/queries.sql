@@ -160,16 +160,28 @@ WITH shown AS (
 SELECT session_id FROM begun;
 
 -- name: rotate(session_id, old, new, now, idle_since)^
+-- Who is no longer in the organisation goes on in their own.
 WITH rotated AS (
-    UPDATE sessions SET previous_hash = token_hash, token_hash = :new, refresh_time = :now
+    UPDATE sessions
+       SET previous_hash = token_hash, token_hash = :new, refresh_time = :now,
+           organisation_id = (SELECT organisation_id FROM members
+                               WHERE members.organisation_id = sessions.organisation_id
+                                 AND members.user_id = sessions.user_id)
      WHERE session_id = :session_id AND token_hash = :old AND expire_time > :now AND refresh_time > :idle_since
-    RETURNING session_id, user_id, device, create_time, refresh_time, expire_time
+    RETURNING session_id, user_id, device, create_time, refresh_time, expire_time, organisation_id
 )
-SELECT rotated.*, organisation_id, roles FROM rotated JOIN accounts USING (user_id);
+SELECT session_id, rotated.user_id, device, rotated.create_time, refresh_time, expire_time,
+       coalesce(members.organisation_id, accounts.organisation_id) AS organisation_id,
+       roles || coalesce(role, 'owner') AS roles
+  FROM rotated JOIN accounts ON accounts.user_id = rotated.user_id
+       LEFT JOIN members ON members.organisation_id = rotated.organisation_id AND members.user_id = rotated.user_id;
 
 -- name: repeat(session_id, previous, rotated_since, now)^
-SELECT session_id, user_id, device, sessions.create_time, refresh_time, expire_time, organisation_id, roles
-  FROM sessions JOIN accounts USING (user_id)
+SELECT session_id, sessions.user_id, device, sessions.create_time, refresh_time, expire_time,
+       coalesce(members.organisation_id, accounts.organisation_id) AS organisation_id,
+       roles || coalesce(role, 'owner') AS roles
+  FROM sessions JOIN accounts ON accounts.user_id = sessions.user_id
+       LEFT JOIN members ON members.organisation_id = sessions.organisation_id AND members.user_id = sessions.user_id
  WHERE session_id = :session_id AND previous_hash = :previous AND refresh_time >= :rotated_since
    AND expire_time > :now;
 
@@ -178,10 +190,28 @@ SELECT session_id, user_id, device, create_time, refresh_time, expire_time
   FROM sessions WHERE user_id = :user_id AND expire_time > :now AND refresh_time > :idle_since
  ORDER BY session_id DESC LIMIT :limit;
 
--- name: get_living(session_id, now, idle_since)^
-SELECT session_id, user_id, device, sessions.create_time, refresh_time, expire_time, organisation_id, roles
-  FROM sessions JOIN accounts USING (user_id)
+-- name: get_living(session_id, organisation_id, now, idle_since)^
+SELECT session_id, sessions.user_id, device, sessions.create_time, refresh_time, expire_time,
+       coalesce(members.organisation_id, accounts.organisation_id) AS organisation_id,
+       roles || coalesce(role, 'owner') AS roles
+  FROM sessions JOIN accounts ON accounts.user_id = sessions.user_id
+       LEFT JOIN members ON members.organisation_id = coalesce(:organisation_id, sessions.organisation_id)
+                        AND members.user_id = sessions.user_id
  WHERE session_id = :session_id AND expire_time > :now AND refresh_time > :idle_since;
+
+-- name: switch(session_id, user_id, organisation_id)^
+-- NULL stands for the personal one.
+WITH chosen AS (
+    SELECT organisation_id, user_id, role, personal FROM memberships
+     WHERE organisation_id = :organisation_id AND user_id = :user_id
+), switched AS (
+    UPDATE sessions SET organisation_id = CASE WHEN NOT personal THEN chosen.organisation_id END
+      FROM chosen WHERE session_id = :session_id AND sessions.user_id = chosen.user_id
+    RETURNING session_id, device, create_time, refresh_time, expire_time
+)
+SELECT session_id, user_id, device, switched.create_time, refresh_time, expire_time, chosen.organisation_id,
+       roles || role AS roles
+  FROM switched, chosen JOIN accounts USING (user_id);
 
 -- name: end_session(session_id, user_id)$
 DELETE FROM sessions WHERE session_id = :session_id AND user_id = coalesce(:user_id, user_id) RETURNING session_id;

@@ -201,9 +201,21 @@ class PostgresStore:
             found = sql.get_sessions(connection, user_id=user_id, now=now, idle_since=idle_since, limit=limit)
             return [Session(**one) async for one in found]
 
-    async def living(self, session_id: SessionId, now: datetime, idle_since: datetime) -> SignedIn | None:
+    async def living(
+        self, session_id: SessionId, now: datetime, idle_since: datetime, organisation_id: OrganisationId | None = None
+    ) -> SignedIn | None:
         async with self.database.connection() as connection:
-            return _signed_in(await sql.get_living(connection, session_id=session_id, now=now, idle_since=idle_since))
+            found = await sql.get_living(
+                connection, session_id=session_id, organisation_id=organisation_id, now=now, idle_since=idle_since
+            )
+        return _signed_in(found)
+
+    async def switch(self, session_id: SessionId, user_id: UserId, organisation_id: OrganisationId) -> SignedIn | None:
+        async with self.database.connection() as connection:
+            switched = await sql.switch(
+                connection, session_id=session_id, user_id=user_id, organisation_id=organisation_id
+            )
+        return _signed_in(switched)
 
     async def end_session(self, session_id: SessionId, user_id: UserId | None = None) -> bool:
         async with self.database.connection() as connection:

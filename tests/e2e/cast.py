@@ -14,12 +14,11 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from tests.e2e.matrix import Cell, Holder
+from tests.e2e.matrix import ROLES, Cell, Holder
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
 ENDS_THE_SESSION = ("LogOut", "RevokeAllSessions")
-GENUINE = (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR)
 ANY = JWSRegistry(algorithms=["none", "HS256", "RS256", "ES256"])
 
 
@@ -42,15 +41,24 @@ class Cast:
             return self.false[cell.holder]
         if cell.method.name not in ENDS_THE_SESSION:
             return self.staying[cell.holder].token
-        return (await self.leaving[cell.holder].return_()).token
+        person = self.leaving[cell.holder]
+        there = person.organisation_id
+        await person.return_()
+        if cell.holder is Holder.MEMBER:
+            await person.switch(there)
+        return person.token
 
 
 async def gather(stack: Stack) -> Cast:
     """Let everybody come: those who stay, those who leave, and the tokens that nobody should have."""
-    staying, leaving = [{holder: await stack.person().arrive() for holder in GENUINE} for _ in range(2)]
+    staying, leaving = [{holder: await stack.person().arrive() for holder in ROLES} for _ in range(2)]
     for people in (staying, leaving):
         await stack.appoint(people[Holder.ADMINISTRATOR])
         await people[Holder.ADMINISTRATOR].log_in()
+        founder = await stack.person().arrive()
+        await founder.switch(await founder.found())
+        await founder.admit(people[Holder.MEMBER], "ROLE_MEMBER")
+        await people[Holder.MEMBER].switch(founder.organisation_id)
     genuine, others = staying[Holder.USER], staying[Holder.ADMINISTRATOR]
     keys = (await genuine.rest.get("/.well-known/jwks.json")).json()["keys"]
     kid = _decoded(genuine.token)[0]["kid"]

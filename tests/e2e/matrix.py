@@ -32,6 +32,7 @@ class Holder(enum.StrEnum):
     NOBODY = "nobody"
     USER = "user"
     OTHER = "other user"
+    MEMBER = "member of another's organisation"
     ADMINISTRATOR = "administrator"
     EXPIRED = "expired token"
     ALG_NONE = "token with alg none"
@@ -44,7 +45,16 @@ class Holder(enum.StrEnum):
 
     @property
     def genuine(self) -> bool:
-        return self in (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR)
+        return self in ROLES
+
+
+ROLES = {
+    Holder.USER: frozenset({"owner"}),
+    Holder.OTHER: frozenset({"owner"}),
+    Holder.MEMBER: frozenset({"member"}),
+    Holder.ADMINISTRATOR: frozenset({"administrator", "owner"}),
+}
+"""What genuine tokens say. Everybody owns their personal organisation, and only the member's is for another one."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class Cell:
         if not self.holder.genuine:
             return "UNAUTHENTICATED"
         wanted = self.method.roles
-        return "PERMISSION_DENIED" if wanted and self.holder.value not in wanted else ""
+        return "PERMISSION_DENIED" if wanted and not wanted & ROLES[self.holder] else ""
 
 
 @functools.cache

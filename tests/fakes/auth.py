@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mesh.model import ADMINISTRATOR, Event, SessionId, UserId
+from mesh.model import ADMINISTRATOR, Event, OrganisationId, SessionId, UserId
 from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
@@ -19,6 +19,7 @@ from services.auth.domain.entities import (
     SignedIn,
     email_key,
 )
+from services.auth.domain.membership import OWNER, Roster
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Kept:
     session: Session
     token: bytes
     previous: bytes | None = None
+    organisation_id: OrganisationId | None = None
 
     def lives(self, now: datetime, idle_since: datetime) -> bool:
         return self.session.expire_time > now and self.session.refresh_time > idle_since
@@ -42,6 +44,7 @@ class FakeStore:
         self.mails: dict[str, Mail] = {}
         self.kept: dict[SessionId, Kept] = {}
         self._devices: dict[UserId, dict[bytes, datetime]] = {}
+        self.rosters: dict[OrganisationId, Roster] = {}
         self._signups: dict[str, tuple[str, datetime]] = {}
         self._resets: dict[str, tuple[UserId | None, datetime]] = {}
         self._challenges: dict[bytes, tuple[UserId, str, datetime]] = {}
@@ -157,7 +160,8 @@ class FakeStore:
         kept = self.kept.get(session_id)
         if kept is None or kept.token != old or not kept.lives(now, idle_since):
             return None
-        self.kept[session_id] = Kept(replace(kept.session, refresh_time=now), new, old)
+        there = kept.organisation_id if self.role_in(kept.organisation_id, kept.session.user_id) else None
+        self.kept[session_id] = Kept(replace(kept.session, refresh_time=now), new, old, there)
         return self._signed_in(session_id)
 
     async def repeat(
@@ -174,9 +178,26 @@ class FakeStore:
         ]
         return sorted(own, key=lambda session: session.session_id, reverse=True)[:limit]
 
-    async def living(self, session_id: SessionId, now: datetime, idle_since: datetime) -> SignedIn | None:
+    async def living(
+        self, session_id: SessionId, now: datetime, idle_since: datetime, organisation_id: OrganisationId | None = None
+    ) -> SignedIn | None:
         kept = self.kept.get(session_id)
-        return self._signed_in(session_id) if kept and kept.lives(now, idle_since) else None
+        return self._signed_in(session_id, organisation_id) if kept and kept.lives(now, idle_since) else None
+
+    async def switch(self, session_id: SessionId, user_id: UserId, organisation_id: OrganisationId) -> SignedIn | None:
+        kept, account = self.kept.get(session_id), self.accounts.get(user_id)
+        if kept is None or account is None or kept.session.user_id != user_id:
+            return None
+        personal = organisation_id == account.organisation_id
+        if not personal and not self.role_in(organisation_id, user_id):
+            return None
+        self.kept[session_id] = replace(kept, organisation_id=None if personal else organisation_id)
+        return self._signed_in(session_id)
+
+    def role_in(self, organisation_id: OrganisationId | None, user_id: UserId) -> str | None:
+        """Somebody's role in an organisation that is not personal."""
+        roster = self.rosters.get(organisation_id) if organisation_id else None
+        return roster.roles.get(user_id) if roster else None
 
     async def end_session(self, session_id: SessionId, user_id: UserId | None = None) -> bool:
         kept = self.kept.get(session_id)
@@ -260,10 +281,12 @@ class FakeStore:
             del self.kept[session_id]
         return len(ended)
 
-    def _signed_in(self, session_id: SessionId) -> SignedIn:
+    def _signed_in(self, session_id: SessionId, asked: OrganisationId | None = None) -> SignedIn:
         session = self.kept[session_id].session
-        account = self.accounts[session.user_id]
-        return SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
+        account, there = self.accounts[session.user_id], asked or self.kept[session_id].organisation_id
+        role = self.role_in(there, session.user_id)
+        here = there if there and role else account.organisation_id
+        return SignedIn(session=session, organisation_id=here, roles=account.roles | {role or OWNER})
 
     def send(self, mail: Mail, event: MailRequested) -> None:
         """Keep a mail and announce it."""

@@ -42,6 +42,7 @@ class MailKind(enum.StrEnum):
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_REMOVED = "passkey_removed"
     NEW_DEVICE = "new_device"
+    INVITATION = "invitation"
     NOBODY = "nobody"
 
 
@@ -92,7 +93,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """A session with its account: what new tokens say."""
+    """A session with its account and an organisation: what new tokens say.
+
+    `roles`: the platform's that the person holds, and the one in that organisation.
+    """
 
     session: Session
     organisation_id: OrganisationId
@@ -108,6 +112,7 @@ class Issued:
     refresh_token: str
     user_id: UserId
     session_id: SessionId
+    organisation_id: OrganisationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

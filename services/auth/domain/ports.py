@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mesh.model import SessionId, UserId
+from mesh.model import OrganisationId, SessionId, UserId
 from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
@@ -87,7 +87,10 @@ class Store(Protocol):
     async def rotate(
         self, session_id: SessionId, old: bytes, new: bytes, now: datetime, idle_since: datetime
     ) -> SignedIn | None:
-        """Replace the token's hash if it is `old` and the session lives."""
+        """Replace the token's hash if it is `old` and the session lives.
+
+        A session in an organisation that its user is no longer in goes on in the personal one, for good.
+        """
 
     async def repeat(
         self, session_id: SessionId, previous: bytes, rotated_since: datetime, now: datetime
@@ -97,8 +100,16 @@ class Store(Protocol):
     async def sessions(self, user_id: UserId, now: datetime, idle_since: datetime, limit: int) -> Sequence[Session]:
         """The living sessions, newest first."""
 
-    async def living(self, session_id: SessionId, now: datetime, idle_since: datetime) -> SignedIn | None:
-        """A session that still lives, with the roles held now."""
+    async def living(
+        self, session_id: SessionId, now: datetime, idle_since: datetime, organisation_id: OrganisationId | None = None
+    ) -> SignedIn | None:
+        """A session that still lives, with the roles held now in the organisation, or the session's own for None.
+
+        Whoever is not in it has those in their personal one instead, and is said to be there.
+        """
+
+    async def switch(self, session_id: SessionId, user_id: UserId, organisation_id: OrganisationId) -> SignedIn | None:
+        """Let that user's session go on in another organisation; None if they are not in it or the session is gone."""
 
     async def end_session(self, session_id: SessionId, user_id: UserId | None = None) -> bool:
         """End a session (of that user); whether there was one."""

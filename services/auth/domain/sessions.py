@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mesh.model import Caller, Conflict, SessionId, User, UserId, new_id, require
+from mesh.model import Caller, Conflict, OrganisationId, SessionId, User, UserId, new_id, require
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.devices import Devices
 from services.auth.domain.entities import (
@@ -25,10 +25,13 @@ from services.auth.domain.entities import (
 from services.auth.domain.errors import (
     BadChallenge,
     BadRefreshToken,
+    MembershipEnded,
+    OrganisationNotFound,
     RefreshTokenReused,
     SessionEnded,
     SessionNotFound,
 )
+from services.auth.domain.membership import OWNER
 from services.auth.domain.ports import Signer, Store
 from services.auth.domain.refresh import RefreshToken
 
@@ -109,17 +112,32 @@ class Sessions:
         """End all your sessions; how many there were."""
         return await self.store.end_sessions(caller.signed_in.user_id)
 
-    async def living(self, session_id: SessionId) -> SignedIn:
-        """The session with the roles held now. Raises: SessionEnded."""
+    async def switch(self, caller: Caller, organisation_id: OrganisationId) -> tuple[str, int]:
+        """A token for another organisation of the caller's, in which the session goes on; and its life in seconds.
+
+        Raises: OrganisationNotFound if they are not in it.
+        """
+        user = caller.signed_in
+        switched = await self.store.switch(user.session_id, user.user_id, organisation_id)
+        if switched is None:
+            raise OrganisationNotFound
+        return await self.signer.access_token(switched)
+
+    async def living(self, session_id: SessionId, organisation_id: OrganisationId | None = None) -> SignedIn:
+        """The session with the roles held now in an organisation, None for the session's own.
+
+        Raises: SessionEnded; MembershipEnded.
+        """
         now = self.now()
-        found = await self.store.living(session_id, now, now - SESSION_IDLE)
+        found = await self.store.living(session_id, now, now - SESSION_IDLE, organisation_id)
         if found is None:
             raise SessionEnded
+        require(organisation_id in (None, found.organisation_id), MembershipEnded)
         return found
 
     async def check(self, user: User) -> User:
-        """The user as true now (mesh.app.SessionCheck). Raises: SessionEnded."""
-        found = await self.living(user.session_id)
+        """The user as true now (mesh.app.SessionCheck). Raises: SessionEnded; MembershipEnded."""
+        found = await self.living(user.session_id, user.organisation_id)
         require(found.session.user_id == user.user_id, SessionEnded)
         return User(user.user_id, found.organisation_id, user.session_id, found.roles)
 
@@ -140,8 +158,8 @@ class Sessions:
         token = RefreshToken.first(session.session_id)
         arrival = self.devices.arrival(caller, account, device, now)
         require(await self.store.put_session(session, account, token.hash, MOST_SESSIONS, arrival), Conflict)
-        signed_in = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
-        return await self._issued(signed_in, token)
+        own = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles | {OWNER})
+        return await self._issued(own, token)
 
     async def _issued(self, signed_in: SignedIn, token: RefreshToken) -> Issued:
         access_token, life = await self.signer.access_token(signed_in)
@@ -151,6 +169,7 @@ class Sessions:
             refresh_token=token.sealed(self.key),
             user_id=UserId(signed_in.session.user_id),
             session_id=signed_in.session.session_id,
+            organisation_id=signed_in.organisation_id,
         )
 
 

@@ -49,6 +49,7 @@ _ALL = (
     Kind("passkey_added", Category.SECURITY),
     Kind("passkey_removed", Category.SECURITY),
     Kind("new_device", Category.SECURITY),
+    Kind("invitation", Category.SECURITY, asked_by_anybody=True),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 

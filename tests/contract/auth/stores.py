@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 from infra.postgres import Database
+from services.auth.domain.organisations import OrganisationStore
 from services.auth.domain.passkeys import PasskeyStore
 from services.auth.domain.ports import Store
+from services.auth.organisations_store import PostgresOrganisations
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.store import PostgresStore
 from tests.fakes.auth import FakeStore
+from tests.fakes.organisations import FakeOrganisations
 from tests.fakes.passkeys import FakePasskeys
 
 Announced: TypeAlias = tuple[str, str, str, int]
@@ -27,6 +30,10 @@ class Kept(Protocol):
     def passkeys(self) -> PasskeyStore:
         """The store of passkeys beside it."""
 
+    @property
+    def organisations(self) -> OrganisationStore:
+        """The store of organisations beside it."""
+
     async def announced(self) -> list[Announced]:
         """What was announced so far, in any order."""
 
@@ -35,6 +42,7 @@ class InMemory:
     def __init__(self) -> None:
         self._store = FakeStore()
         self._passkeys = FakePasskeys(self._store)
+        self._organisations = FakeOrganisations(self._store)
 
     @property
     def store(self) -> Store:
@@ -43,6 +51,10 @@ class InMemory:
     @property
     def passkeys(self) -> PasskeyStore:
         return self._passkeys
+
+    @property
+    def organisations(self) -> OrganisationStore:
+        return self._organisations
 
     async def announced(self) -> list[Announced]:
         return [(event.type, event.resource, event.aggregate_id, seq) for seq, event in self._store.events]
@@ -59,6 +71,10 @@ class InPostgres:
     @property
     def passkeys(self) -> PasskeyStore:
         return PostgresPasskeys(self._database)
+
+    @property
+    def organisations(self) -> OrganisationStore:
+        return PostgresOrganisations(self._database)
 
     async def announced(self) -> list[Announced]:
         async with self._database.connection() as connection:

@@ -21,6 +21,8 @@ VARIABLES = {
     "log_in_time": "2026-01-02T23:30:00+00:00",
     "items": "- <b>one\n- two",
     "zone": "Europe/Berlin",
+    "organisation": "Torres <b>",
+    "role": "manager",
 }
 LETTERS = Templates(url="http://x")
 

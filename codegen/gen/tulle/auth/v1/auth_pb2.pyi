@@ -180,6 +180,40 @@ class LogInResponse(_message.Message):
 Global___LogInResponse: _TypeAlias = LogInResponse  # noqa: Y015
 
 @_typing.final
+class AccessToken(_message.Message):
+    """A token for one organisation, for a client that keeps its refresh token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    access_token: _builtins.str
+    """For the header `authorization: Bearer …`, such as
+    `eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1c2VyXzAxIn0.c2lnbmF0dXJl`.
+    """
+    expires_in: _builtins.int
+    """Seconds until the access token expires."""
+    organisation_id: _builtins.str
+    """For which organisation it is, such as
+    `organisation_01k3v7c2e5f9rbq0j4mzx8w6td`.
+    """
+    def __init__(
+        self,
+        *,
+        access_token: _builtins.str = ...,
+        expires_in: _builtins.int = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "organisation_id", b"organisation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessToken: _TypeAlias = AccessToken  # noqa: Y015
+
+@_typing.final
 class Tokens(_message.Message):
     """What a logged-in client holds."""
 
@@ -190,6 +224,7 @@ class Tokens(_message.Message):
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """JWT (RFC 9068) for the `authorization: Bearer` header, such as
     `eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJ0dWxsZSJ9.c2ln`.
@@ -204,6 +239,11 @@ class Tokens(_message.Message):
     """Id of the user, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     session_id: _builtins.str
     """Id of the session, such as `session_01k3v7d0h2e8mqz5n7c4y1trab`."""
+    organisation_id: _builtins.str
+    """For which organisation the access token is, such as
+    `organisation_01k3v7c2e5f9rbq0j4mzx8w6td`: the one that the session was
+    switched to, as long as you are in it, else your personal one.
+    """
     def __init__(
         self,
         *,
@@ -212,10 +252,11 @@ class Tokens(_message.Message):
         refresh_token: _builtins.str = ...,
         user_id: _builtins.str = ...,
         session_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "refresh_token", b"refresh_token", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "organisation_id", b"organisation_id", "refresh_token", b"refresh_token", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -825,7 +866,7 @@ class GrantRoleRequest(_message.Message):
     user_id: _builtins.str
     """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     role: _policy_pb2.Role.ValueType
-    """The role."""
+    """A role of the platform. Those of an organisation are given by its owners."""
     def __init__(
         self,
         *,
@@ -851,7 +892,7 @@ class RevokeRoleRequest(_message.Message):
     user_id: _builtins.str
     """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     role: _policy_pb2.Role.ValueType
-    """The role."""
+    """A role of the platform. Those of an organisation are given by its owners."""
     def __init__(
         self,
         *,
@@ -878,7 +919,7 @@ class AccountRoles(_message.Message):
     """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
-        """All roles that the account holds now."""
+        """All roles of the platform that the account holds now."""
 
     def __init__(
         self,
@@ -992,18 +1033,24 @@ class CheckSessionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session of an access token, such as
     `session_01k3v7d0h2e8mqz5n7c4y1trab`.
+    """
+    organisation_id: _builtins.str
+    """The organisation of the access token, such as
+    `organisation_01k3v7c2e5f9rbq0j4mzx8w6td`; empty for the session's own.
     """
     def __init__(
         self,
         *,
         session_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1021,7 +1068,9 @@ class CheckSessionResponse(_message.Message):
     """Whose session, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
-        """Roles that the user holds now."""
+        """Roles that the user holds now: the platform's, and the one in that
+        organisation.
+        """
 
     def __init__(
         self,

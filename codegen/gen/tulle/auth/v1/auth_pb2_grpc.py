@@ -963,7 +963,8 @@ class AccountsServiceServicer(object):
     """
 
     def CheckSession(self, request, context):
-        """Says whether a session still lives and which roles its user holds now.
+        """Says whether a session still lives and which roles its user holds now, in
+        the organisation of an access token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -360,7 +360,9 @@ class AccountsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountsServiceAsyncStub: ...
     CheckSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CheckSessionRequest, _auth_pb2.CheckSessionResponse]
-    """Says whether a session still lives and which roles its user holds now."""
+    """Says whether a session still lives and which roles its user holds now, in
+    the organisation of an access token.
+    """
     AppointAdministrator: _grpc.UnaryUnaryMultiCallable[_auth_pb2.AppointAdministratorRequest, _auth_pb2.AccountRoles]
     """Makes a verified account an administrator: how an installation gets its
     first one.
@@ -372,7 +374,9 @@ class AccountsServiceAsyncStub(AccountsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.CheckSessionRequest, _auth_pb2.CheckSessionResponse]  # type: ignore[assignment]
-    """Says whether a session still lives and which roles its user holds now."""
+    """Says whether a session still lives and which roles its user holds now, in
+    the organisation of an access token.
+    """
     AppointAdministrator: _aio.UnaryUnaryMultiCallable[_auth_pb2.AppointAdministratorRequest, _auth_pb2.AccountRoles]  # type: ignore[assignment]
     """Makes a verified account an administrator: how an installation gets its
     first one.
@@ -387,7 +391,9 @@ class AccountsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.CheckSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.CheckSessionResponse, _abc.Awaitable[_auth_pb2.CheckSessionResponse]]:
-        """Says whether a session still lives and which roles its user holds now."""
+        """Says whether a session still lives and which roles its user holds now, in
+        the organisation of an access token.
+        """
 
     @_abc_1.abstractmethod
     def AppointAdministrator(
