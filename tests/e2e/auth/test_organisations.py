@@ -40,6 +40,7 @@ async def test_a_member_s_life(somebody: Person, another: Person) -> None:
     members = (await read(person, MEMBERS))["members"]
     assert {one["userId"]: one["email"] for one in members} == {owner.user_id: "", person.user_id: ""}
 
+    await owner.post("/v1/paymentMethods", {"token": "pm_card_visa"}, signed_in=True)
     await owner.post(f"{MEMBERS}/{person.user_id}:changeRole", {"role": MANAGER}, signed_in=True)
     assert refusal(await subscribe(person))[0] == 403
     assert (await person.refresh())["organisationId"] == here
