@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from codegen.fields import behaviors, is_map, item_rules
+from codegen.fields import behaviors, is_map, item_rules, values_of
 from codegen.project import Project
 
 _BY_TYPE: dict[str, Any] = {
@@ -60,7 +60,8 @@ def _one(project: Project, field: FieldDescriptor, request: bool, seen: frozense
     if field.message_type is not None:
         return _of_type(project, field, request, seen)
     if field.enum_type is not None:
-        return next((value.name for value in field.enum_type.values if value.number), field.enum_type.values[0].name)
+        allowed = values_of(project.contract, field)
+        return next((value.name for value in allowed if value.number), allowed[0].name)
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return said[1] if said else _text(project, field)
     if field.cpp_type in _NUMBERS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf import message_factory
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumValueDescriptor, FieldDescriptor
 
 from mesh import contract
 from mesh.contract import Contract
@@ -22,6 +22,14 @@ def item_rules(known: Contract, field: FieldDescriptor) -> Any:
     if rules is None or not field.is_repeated:
         return rules
     return rules.repeated.items if rules.repeated.HasField("items") else None
+
+
+def values_of(known: Contract, field: FieldDescriptor) -> list[EnumValueDescriptor]:
+    """The values of the field's enum that its rules allow."""
+    rules = item_rules(known, field)
+    refused = frozenset(rules.enum.not_in) if rules is not None else frozenset()
+    allowed = frozenset(getattr(rules.enum, "in")) if rules is not None else frozenset()
+    return [v for v in field.enum_type.values if v.number not in refused and (not allowed or v.number in allowed)]
 
 
 def behaviors(known: Contract, field: FieldDescriptor) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from codegen.pages import table
 from codegen.project import Project
@@ -22,19 +22,29 @@ nothing there). `key`: an [API key](api-keys.md), by a token that it was exchang
 with any other it is `{NO_RIGHT}`. A token that is expired, forged or for somebody else is `{NO_TOKEN}` wherever a
 token is looked at.
 
-`tests/e2e/test_policy_matrix.py` tries every cell on the running stack, each with fourteen kinds of token."""
+A token says what its holder is in the organisation that it is for. `user` is the owner of theirs, as everybody is of
+their personal one; `manager` and `member` are in somebody's; `administrator` is a user with that role of the platform;
+`key` is one of an owner.
+
+`tests/e2e/test_policy_matrix.py` tries every cell on the running stack, each with fifteen kinds of token."""
+
+HELD: Mapping[str, frozenset[str] | None] = {
+    "nobody": None,
+    "user": frozenset({"owner"}),
+    "manager": frozenset({"manager"}),
+    "member": frozenset({"member"}),
+    "administrator": frozenset({"administrator", "owner"}),
+}
+"""The columns: who calls, and the roles in their token; None for who has none."""
 
 
 def render(project: Project) -> str:
     """The whole page."""
-    roles = sorted({role for method in project.contract.methods for role in method.roles})
     parts = [_ABOUT]
     for name in sorted(project.contract.services):
         methods = project.contract.services[name].methods
         parts += [f"## {name}", "At the edge, over REST and gRPC alike:"]
-        parts.append(
-            table(("method", "REST", "gRPC", "nobody", "user", *roles, "key"), (_edge(m, roles) for m in methods))
-        )
+        parts.append(table(("method", "REST", "gRPC", *HELD, "key"), map(_edge, methods)))
         workloads = [workload.name for workload in project.workloads]
         for owner in project.owners(name):
             parts.append(f"At the sidecar of `{owner.name}`, by whose certificate is shown, for an end user who may:")
@@ -42,12 +52,12 @@ def render(project: Project) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _edge(method: Method, roles: list[str]) -> Iterator[str]:
+def _edge(method: Method) -> Iterator[str]:
     open_ = GATEWAY in method.callers
     yield method.name
     yield "<br>".join(f"`{rule.verb} {rule.path}`" for rule in method.http) if open_ and method.http else NO_DOOR
     yield YES if open_ else NO_RIGHT
-    for held in (None, frozenset[str](), *(frozenset({role}) for role in roles)):
+    for held in HELD.values():
         yield at_edge(method, held)
     yield by_key(method)
 

@@ -16,11 +16,12 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from faults.checker import Run, Violation, check
+from faults.checker import check
 from faults.evidence import gathered
 from faults.havoc import Havoc, everybody
 from faults.journal import Journal
 from faults.plants import PLANTS
+from faults.run import Run, Violation
 from faults.site import site
 from faults.workload import people
 from mesh.tasks import ended
@@ -39,6 +40,8 @@ class Verdict:
     harms: dict[str, int]
     operations: dict[str, int]
     acknowledged: int
+    paid: int
+    """Invoices of which somebody was told that they are paid."""
     people: int
     events: int
     mails: int
@@ -59,7 +62,7 @@ def main() -> None:
     first = given.seed if given.seed is not None else random.randrange(2**32)
     how = (given.seconds, given.people, given.plant, given.victims)
     verdicts = [uvloop.run(judged(first + number, *how)) for number in range(given.runs)]
-    _tell(verdicts, given.json)
+    _tell(verdicts, given)
     sys.exit(any(verdict.violations for verdict in verdicts))
 
 
@@ -90,6 +93,7 @@ def _verdict(run: Run, seed: int, seconds: float, plant: str) -> Verdict:
         harms=dict(Counter(f"{harm.kind} {harm.victim}" for harm in run.harms)),
         operations=dict(Counter(one.method.rpartition("/")[2] for one in run.operations)),
         acknowledged=sum(one.acknowledged for one in run.operations),
+        paid=sum(one.method == "invoice" and one.facts["paid"] for one in run.operations),
         people=len({one.person for one in run.operations}),
         events=sum(map(len, run.evidence.outbox.values())),
         mails=len(run.evidence.mails),
@@ -106,8 +110,8 @@ async def _watch(journal: Journal, lags: list[tuple[float, float]]) -> None:
             lags.append((journal.now(), lag))
 
 
-def _tell(verdicts: list[Verdict], as_json: bool) -> None:
-    if as_json:
+def _tell(verdicts: list[Verdict], given: argparse.Namespace) -> None:
+    if given.json:
         print(json.dumps([asdict(verdict) for verdict in verdicts], indent=2))
         return
     for verdict in verdicts:
@@ -115,7 +119,14 @@ def _tell(verdicts: list[Verdict], as_json: bool) -> None:
         for violation in verdict.violations:
             print(f"  ✗ {violation.law}: {violation.what}")
         if verdict.violations:
-            print(f"  again: ./tulle faults --seed {verdict.seed} --seconds {verdict.seconds:g}")
+            print(f"  again: {_again(verdict, given)}")
+
+
+def _again(verdict: Verdict, given: argparse.Namespace) -> str:
+    """The command that makes the same run once more."""
+    plant = f" --plant {given.plant}" if given.plant else ""
+    victims = f" --victims {' '.join(given.victims)}" if given.victims else ""
+    return f"./tulle faults --seed {verdict.seed} --seconds {verdict.seconds:g} --people {given.people}{plant}{victims}"
 
 
 def _summary(verdict: Verdict) -> str:
@@ -125,8 +136,8 @@ def _summary(verdict: Verdict) -> str:
     harms = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
     return (
         f"seed {verdict.seed}: {kinds.total()} faults ({harms}); {sum(verdict.operations.values())} operations of "
-        f"{verdict.people} people, {verdict.acknowledged} acknowledged; {verdict.events} events, "
-        f"{verdict.mails} mails; {len(verdict.violations)} violations"
+        f"{verdict.people} people, {verdict.acknowledged} acknowledged; {verdict.paid} invoices paid, "
+        f"{verdict.events} events, {verdict.mails} mails; {len(verdict.violations)} violations"
     )
 
 

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TypeAlias
 
 from faults.evidence import Evidence
-from faults.havoc import Harm
 from faults.journal import Operation
+from faults.money import money_is_true
+from faults.run import Law, Run, Violation
 from mesh.contract import contract
 
 ALLOWED = 0.5
 """Seconds beyond its deadline in which a call ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A law that did not hold, and where."""
-
-    law: str
-    what: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything that is known of a run. `lags`: (time, seconds) by which people's own clock stood still."""
-
-    operations: Sequence[Operation]
-    secrets: frozenset[str]
-    harms: Sequence[Harm]
-    poisoned: int
-    lags: Sequence[tuple[float, float]]
-    evidence: Evidence
-
-
-Law: TypeAlias = Callable[[Run], Iterator[str]]
-
-
 def rest_comes(run: Run) -> Iterator[str]:
-    """When nothing more is harmed, everything comes to rest: processes, events, deliveries."""
+    """When nothing more is harmed, everything comes to rest: processes, events, deliveries; people get answers."""
     if not run.evidence.calm:
         yield "something is still under way after a minute and a half"
+    for one in run.operations:
+        if one.method == "gave up":
+            yield f"{one.person} had no answer for a minute at {one.end:.1f} s"
 
 
 def writes_stay(run: Run) -> Iterator[str]:
@@ -139,6 +118,47 @@ def _withheld(evidence: Evidence, mail_id: str) -> bool:
     return any(row["mail_id"] == mail_id and row["state"] == "withheld" for row in evidence.deliveries)
 
 
+TOLD = {"tulle.billing.v1.InvoicePaid": "invoice_paid", "tulle.billing.v1.PaymentFailed": "payment_failed"}
+"""The events of which whoever subscribed is told by mail and in the app, under that kind."""
+
+
+def told_once(run: Run) -> Iterator[str]:
+    """What is not about security: one mail and one message for each event that tells, and no mail goes out twice."""
+    sent = Counter(mail.message_id for mail in run.evidence.mails)
+    for row in run.evidence.deliveries:
+        if row["channel"] == "mail" and not row["repeatable"]:
+            count = sent[f"<{row['delivery_id']}@tulle.local>"]
+            if count > 1 or (row["state"] == "sent" and not row["digest_id"] and not count):
+                yield f"{row['delivery_id']} ({row['kind']}, {row['state']}) went out {count} times"
+    for type_, kind in TOLD.items():
+        made = {row["event_id"] for row in run.evidence.outbox["billing"] if row["type"] == type_}
+        yield from _told(run.evidence, kind, made)
+    for person, operations in _by_person(run.operations).items():
+        yield from _forgotten(person, [one.facts["numbers"] for one in operations if one.method == "inbox"])
+
+
+def _forgotten(person: str, looks: Sequence[Sequence[int]]) -> Iterator[str]:
+    """What stood in an inbox once stands there from then on, once."""
+    for numbers in looks:
+        if len(set(numbers)) < len(numbers):
+            yield f"{person} saw a message twice in one look"
+    for before, after in pairwise(looks):
+        if lost := set(before) - set(after):
+            yield f"{person} saw {len(lost)} messages that were gone at the next look"
+
+
+def _told(evidence: Evidence, kind: str, made: set[str]) -> Iterator[str]:
+    """Nobody in a run switches anything off, so each event has its message."""
+    for channel in ("mail", "in_app"):
+        rows = Counter(
+            row["event_id"] for row in evidence.deliveries if row["kind"] == kind and row["channel"] == channel
+        )
+        yield from (f"{one} has {rows[one]} deliveries by {channel}" for one in sorted(made) if rows[one] != 1)
+    messages = sum(row["kind"] == kind for row in evidence.inboxes)
+    if messages != len(made):
+        yield f"{len(made)} events tell {kind}, and {messages} messages stand in inboxes"
+
+
 def requests_count_once(run: Run) -> Iterator[str]:
     """The same request id with the same body does the same thing once; with another body it is refused."""
     mails = Counter(row["email"] for row in run.evidence.wanted_mails if row["kind"] == "verify")
@@ -148,41 +168,6 @@ def requests_count_once(run: Run) -> Iterator[str]:
                 yield f"{one.person}: a request id was taken for another body"
             elif not one.facts.get("other") and mails[one.facts["email"]] > 1:
                 yield f"{one.person}: one sign-up under one request id wanted {mails[one.facts['email']]} mails"
-
-
-def money_is_true(run: Run) -> Iterator[str]:
-    """The books balance; of each invoice exactly what was captured is paid, by at most one charge for each of ours."""
-    evidence = run.evidence
-    sums: dict[tuple[str, str], int] = defaultdict(int)
-    for entry in evidence.entries:
-        sums[entry["source"], entry["currency"]] += entry["amount"]
-    yield from (f"{source} does not balance: {total} {currency}" for (source, currency), total in sums.items() if total)
-    captured = _captured(evidence)
-    for charge in evidence.charges:
-        if len(captured[charge["charge_id"]]) > 1:
-            yield f"{charge['charge_id']} was charged {len(captured[charge['charge_id']])} times"
-    for invoice in evidence.invoices:
-        own = [one["charge_id"] for one in evidence.charges if one["invoice_id"] == invoice["invoice_id"]]
-        if (total := sum(sum(captured[charge_id].values()) for charge_id in own)) != invoice["paid"]:
-            yield f"{invoice['invoice_id']} is paid {invoice['paid']}, and {total} were captured"
-    yield from _promised(run)
-
-
-def _captured(evidence: Evidence) -> Mapping[str, Mapping[str, int]]:
-    """By our charge the amounts that the provider captured for it, by its own id."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for line in evidence.provider:
-        if line.get("object") == "payment_intent" and line.get("status") == "succeeded":
-            found[line["metadata"].get("charge_id", "")][line["id"]] = line["amount"]
-    return found
-
-
-def _promised(run: Run) -> Iterator[str]:
-    """Whoever was told that an invoice is paid has paid it."""
-    paid = {row["invoice_id"] for row in run.evidence.invoices if row["state"] == "paid"}
-    for one in run.operations:
-        if one.method == "invoice" and one.facts["paid"] and one.facts["invoice_id"] not in paid:
-            yield f"{one.person} was told that {one.facts['invoice_id']} is paid, and it is not"
 
 
 def strangers_get_nothing(run: Run) -> Iterator[str]:
@@ -244,6 +229,7 @@ LAWS: Mapping[str, Law] = {
     "events-once": events_once,
     "poison-is-buried": poison_is_buried,
     "mails-arrive": mails_arrive,
+    "told-once": told_once,
     "requests-count-once": requests_count_once,
     "money-is-true": money_is_true,
     "strangers-get-nothing": strangers_get_nothing,

@@ -36,6 +36,8 @@ class Evidence:
     wanted_mails: Rows
     profiles: Rows
     deliveries: Rows
+    inboxes: Rows
+    """Each message in somebody's inbox."""
     invoices: Rows
     charges: Rows
     entries: Rows
@@ -60,6 +62,7 @@ async def gathered(site: Site) -> Evidence:
         wanted_mails=await site.rows("auth", "SELECT mail_id, kind, email FROM mails"),
         profiles=await site.rows("users", "SELECT user_id, display_name FROM profiles"),
         deliveries=await site.rows("notifications", "SELECT * FROM deliveries"),
+        inboxes=await site.rows("notifications", "SELECT user_id, kind, variables FROM inbox_messages"),
         invoices=await site.rows("billing", "SELECT * FROM invoices"),
         charges=await site.rows("billing", "SELECT * FROM charges"),
         entries=await site.rows("billing", "SELECT * FROM entries"),
@@ -70,12 +73,14 @@ async def gathered(site: Site) -> Evidence:
 
 
 async def _at_rest(site: Site) -> bool:
-    """Whether nothing more will come: nothing to publish, to consume or to try again, and no delivery under way."""
+    """Whether nothing more will come: nothing to publish, consume or try again, no delivery or webhook under way."""
     for workload in (workload.name for workload in topology.owners(topology.EVENTS)):
         found = await _backlog(site, workload)
         lag = sum(one.waiting + one.unacknowledged for one in found.consumers)
         if not found.broker_answers or found.unpublished or found.parked or lag:
             return False
+    if (await site.provider())["webhooks_waiting"]:
+        return False
     open_ = "SELECT 1 FROM deliveries WHERE state = 'sending' OR state = 'waiting' AND not_before < now() LIMIT 1"
     return not await site.rows("notifications", open_)
 

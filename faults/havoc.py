@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import httpx
 import nats.errors
 from google.protobuf.timestamp_pb2 import Timestamp
 from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 from tulle.event.v1 import operations_pb2 as pb
 from tulle.event.v1.operations_pb2_grpc import EventsServiceStub
 
@@ -23,11 +26,16 @@ from faults.site import Site
 from infra.events import streams
 from infra.events.bus import connect
 from infra.local.operator import calling
+from mesh.contract import contract
 from mesh.model import Error
 from services import topology
 
-BOXES = ("postgres", "valkey", "nats", "mail")
+BOXES = ("postgres", "valkey", "nats", "mail", "payments")
 POISON = b"\xffthis is no envelope"
+SHUFFLED = 40
+"""Messages of a stream that come once more in any order."""
+GOOD_LINE = {"hold": False, "shuffle": False, "duplicate": 0, "delay": 0.0, "cut": 0, "stall": 0.0, "refuse": 0}
+"""The payment provider as it is when nothing is wrong."""
 
 
 def everybody() -> tuple[str, ...]:
@@ -65,7 +73,7 @@ class Havoc:
             await asyncio.sleep(self.chance.uniform(0.2, 1.5))
             (name, harm), *_ = self.chance.choices([*self._harms.items()], weights=[w for _, w in _WEIGHTS.items()])
             begin = self.journal.now()
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, nats.errors.Error, Error):
+            with contextlib.suppress(*_MISSED):
                 if (victim := await harm()) is not None:
                     self.done.append(Harm(name, victim, begin, self.journal.now()))
 
@@ -77,7 +85,9 @@ class Havoc:
             "stop": self.stop,
             "cut": self.cut,
             "republish": self.republish,
+            "shuffle": self.shuffle,
             "poison": self.poison,
+            "bad-line": self.bad_line,
         }
 
     def _anybody(self) -> str:
@@ -123,17 +133,75 @@ class Havoc:
             await stub.RepublishEvents(pb.RepublishEventsRequest(since=since, until=until))
         return victim
 
+    async def shuffle(self) -> str:
+        """The newest messages of a stream come to its consumers once more, in any order, one by one and late."""
+        victim = self.chance.choice(sorted({event.domain for event in contract().events.values()}))
+        async with asyncio.timeout(10), self._broker() as client:
+            jetstream = client.jetstream(timeout=3)
+            newest = (await jetstream.stream_info(streams.stream(victim))).state.last_seq
+            places = [*range(max(1, newest - SHUFFLED + 1), newest + 1)]
+            self.chance.shuffle(places)
+            for place in places:
+                await asyncio.sleep(self.chance.uniform(0, 0.05))
+                await self._copy(jetstream, streams.stream(victim), place)
+        return victim
+
+    async def _copy(self, jetstream: JetStreamContext, stream: str, place: int) -> None:
+        with contextlib.suppress(NotFoundError):  # its time in the stream is over
+            message = await jetstream.get_msg(stream, place)
+            headers = {name: value for name, value in (message.headers or {}).items() if name != "Nats-Msg-Id"}
+            assert message.subject and message.data is not None
+            # As its sender never repeats it: under no id by which the broker would know it.
+            await jetstream.publish(message.subject, message.data, headers=headers)
+
     async def poison(self) -> str:
         """A message that is no event stands in a stream."""
+        async with self._broker() as client:
+            await client.jetstream(timeout=3).publish("tulle.auth.account_created", POISON)
+        self.poisoned += 1
+        return "nats"
+
+    @contextlib.asynccontextmanager
+    async def _broker(self) -> AsyncIterator[Client]:
         layout = self.site.layout
         url = f"nats://127.0.0.1:{layout.ports['nats']}"
         client: Client = await connect(url, streams.ADMINISTRATOR, layout.secret(streams.ADMINISTRATOR, "nats"))
         try:
-            await client.jetstream(timeout=3).publish("tulle.auth.account_created", POISON)
-            self.poisoned += 1
+            yield client
         finally:
             await client.close()
-        return "nats"
+
+    async def bad_line(self) -> str:
+        """Webhooks of the payment provider are held up, doubled and shuffled; some of its answers are lost, or late."""
+        chance = self.chance
+        line = {
+            "hold": chance.random() < 0.5,
+            "shuffle": True,
+            "duplicate": chance.randrange(3),
+            "delay": chance.uniform(0, 2),
+            "cut": chance.randrange(3),
+            "stall": chance.choice((0.0, 0.0, 2.5)),
+            "refuse": chance.randrange(2),
+        }
+        await self.site.provider(line)
+        try:
+            await asyncio.sleep(chance.uniform(1, 4))
+        finally:
+            # A provider that has died meanwhile has forgotten it.
+            with contextlib.suppress(httpx.HTTPError):
+                await self.site.provider(GOOD_LINE)
+        return "payments"
 
 
-_WEIGHTS = {"kill": 8, "terminate": 3, "stop": 3, "cut": 1, "republish": 3, "poison": 1}
+_MISSED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, nats.errors.Error, httpx.HTTPError, Error)
+"""What comes of harming what is broken already."""
+_WEIGHTS = {
+    "kill": 8,
+    "terminate": 3,
+    "stop": 3,
+    "cut": 1,
+    "republish": 2,
+    "shuffle": 2,
+    "poison": 1,
+    "bad-line": 3,
+}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from infra.local import control
 from infra.local.layout import FIRST_PORT, Layout, free, layout
@@ -73,6 +75,15 @@ class Site:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user"
             )
 
+    async def provider(self, line: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """What the payment provider has under way, after setting how bad its line is. Raises: httpx.HTTPError."""
+        key = self.layout.secret("billing", "stripe-key")
+        url = f"http://127.0.0.1:{self.layout.ports['payments']}/_control"
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=3) as client:
+            answer = await (client.get(url) if line is None else client.post(url, json=dict(line)))
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
     @asynccontextmanager
     async def _connected(self, user: str, password: str) -> AsyncIterator[asyncpg.Connection]:
         connection = await self._connection(user, password)
@@ -129,7 +140,9 @@ async def site(plant: str = "") -> AsyncIterator[Site]:
 
 
 def _settings(folder: Path) -> StackSettings:
-    ports = (port for port in range(FIRST_PORT + 8000, FIRST_PORT + 8900) if free(port))
+    # By chance, whatever the seed: several stacks may be starting at once.
+    candidates = random.SystemRandom().sample(range(FIRST_PORT + 8000, FIRST_PORT + 8900), 900)
+    ports = (port for port in candidates if free(port))
     return StackSettings(data_dir=folder, http_port=next(ports), https_port=next(ports))
 
 
@@ -146,7 +159,7 @@ async def settled(true: Callable[[], Any], seconds: float) -> bool:
     """Wait until something holds, looking again and again; whether it came to that in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Error):
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, httpx.HTTPError, Error):
             found = true()
             if await found if asyncio.iscoroutine(found) else found:
                 return True

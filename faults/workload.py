@@ -1,197 +1,19 @@
-"""People who use the platform while it is harmed: each notes what they did and what they were told."""
+"""People who use the platform while it is harmed: they come, do this and that, and go."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import random
-import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator
 
-import httpx
-
-from faults.journal import NO_ANSWER, Journal, Operation
+from faults.journal import Journal
+from faults.person import HANGS, INSISTS, GaveUp, Person
+from faults.purchases import buy
 from faults.site import Site
-from mesh.model import new_id
 
-AUTH, USERS = "/tulle.auth.v1.AuthService", "/tulle.users.v1.UsersService"
-OK = 200
-MAIL_WITHIN = 40.0
-"""Seconds for which people wait for a mail: more than a sender's lease."""
 BUYS = 0.15
 """How often people buy, of all that they do."""
-HANGS = 60.0
-"""Seconds after which a client takes an answer for lost."""
-_addresses = (f"127.{100 + n // 60000}.{n // 250 % 240}.{n % 250 + 2}" for n in itertools.count())
-
-
-class NoMail(Exception):
-    """Somebody gave up waiting; whether the mail was lost, the checker says."""
-
-
-@dataclass
-class Person:
-    """Somebody with an address, a client of their own and a chance of their own."""
-
-    site: Site
-    journal: Journal
-    chance: random.Random
-    name: str = field(default_factory=lambda: new_id("person"))
-    tokens: dict[str, Any] = field(default_factory=dict)
-    spent: list[str] = field(default_factory=list)
-    """Refresh tokens whose successors have been used too."""
-    changes: int = 0
-    subscription: str = ""
-
-    def __post_init__(self) -> None:
-        transport = httpx.AsyncHTTPTransport(local_address=next(_addresses), verify=False)
-        self.client = httpx.AsyncClient(base_url=self.site.url, transport=transport, timeout=HANGS)
-        self.password = self.journal.secret(f"correct horse {self.chance.getrandbits(64):x}")
-
-    @property
-    def email(self) -> str:
-        return f"{self.name}@example.org"
-
-    async def do(self, method: str, verb: str, path: str, body: object = None, **facts: Any) -> httpx.Response | None:
-        """One operation, noted; None if its answer was lost."""
-        bearer = facts.pop("bearer", self.tokens.get("accessToken", ""))
-        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
-        begin = self.journal.now()
-        answer: httpx.Response | None = None
-        with contextlib.suppress(httpx.TransportError):
-            answer = await self.client.request(verb, path, json=body, headers=headers)
-        status = answer.status_code if answer is not None else NO_ANSWER
-        self.journal.note(Operation(self.name, method, begin, self.journal.now(), status, facts))
-        return answer
-
-    def told(self, what: str, **facts: Any) -> None:
-        """Note what an answer said."""
-        now = self.journal.now()
-        self.journal.note(Operation(self.name, what, now, now, OK, facts))
-
-    async def insist(self, once: Callable[[], Coroutine[Any, Any, httpx.Response | None]]) -> httpx.Response:
-        """The first answer that is about the request and not about the platform's health."""
-        while True:
-            answer = await once()
-            if answer is not None and answer.status_code < 500 and answer.status_code != 429:
-                return answer
-            await asyncio.sleep(self.chance.uniform(0.1, 0.5))
-
-    async def arrive(self) -> None:
-        """Sign up, as often as it takes; confirm the address; log in."""
-        request_id = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-        body = {"email": self.email, "requestId": request_id}
-        facts = {"request_id": request_id, "email": self.email}
-        await self.insist(lambda: self.do(f"{AUTH}/SignUp", "POST", "/v1/auth:signUp", body, **facts))
-        if self.chance.random() < 0.5:
-            await self.do(f"{AUTH}/SignUp", "POST", "/v1/auth:signUp", body, **facts)
-        if self.chance.random() < 0.3:
-            other = {"email": f"other-{self.email}", "requestId": request_id}
-            await self.do(f"{AUTH}/SignUp", "POST", "/v1/auth:signUp", other, request_id=request_id, other=True)
-        await self._verify(await self._mailed())
-        await self.log_in()
-
-    async def _mailed(self) -> str:
-        """The token of the mail. Raises: NoMail if it does not come."""
-        until = self.journal.now() + MAIL_WITHIN
-        while self.journal.now() < until:
-            for mail in self.site.mailbox.mails(self.email):
-                return self.journal.secret(next(line for line in mail.text.splitlines() if line[:5] == "mail_"))
-            await asyncio.sleep(0.3)
-        raise NoMail
-
-    async def _verify(self, token: str) -> None:
-        body = {"token": token, "password": self.password}
-        await self.insist(lambda: self.do(f"{AUTH}/VerifyEmail", "POST", "/v1/auth:verifyEmail", body))
-
-    async def log_in(self) -> None:
-        """Begin a session."""
-        body = {"email": self.email, "password": self.password}
-        answer = await self.insist(lambda: self.do(f"{AUTH}/LogIn", "POST", "/v1/auth:logIn", body, bearer=""))
-        self._hold(answer.json()["tokens"])
-        self.spent = []
-
-    def _hold(self, tokens: dict[str, Any]) -> None:
-        self.tokens = tokens
-        self.journal.secret(tokens["accessToken"])
-        self.journal.secret(tokens["refreshToken"])
-
-    async def live(self) -> None:
-        """Do something, whatever comes to mind."""
-        from faults.purchases import buy
-
-        await self.chance.choices(
-            (self.change, self.read, self.refresh, self.lose_an_answer, self.reuse, self.intrude, self.leave),
-            weights=(8, 4, 4, 2, 1, 2, 1),
-        )[0]()
-        if self.chance.random() < BUYS:
-            await buy(self)
-
-    async def change(self) -> None:
-        """Change the profile to what it never was."""
-        self.changes += 1
-        name = f"{self.name[-8:]}-{self.changes}"
-        body = {"displayName": name}
-        await self.do(f"{USERS}/UpdateProfile", "PATCH", "/v1/users/me", body, display_name=name)
-
-    async def read(self) -> None:
-        """Read the profile."""
-        answer = await self.do(f"{USERS}/GetProfile", "GET", "/v1/users/me")
-        if answer is not None and answer.status_code == 401:
-            await self.refresh()
-
-    async def refresh(self) -> None:
-        """Exchange the refresh token; an answer that was lost is asked for again."""
-        token = self.tokens["refreshToken"]
-        answer = await self.insist(lambda: self._refresh(token, "current"))
-        if answer.status_code == OK:
-            self._spend(token, answer)
-        else:
-            await self.log_in()
-
-    async def lose_an_answer(self) -> None:
-        """Exchange the refresh token twice, as if the first answer had been lost."""
-        token = self.tokens["refreshToken"]
-        first = await self._refresh(token, "current")
-        answer = await self.insist(lambda: self._refresh(token, "again"))
-        if answer.status_code != OK:
-            await self.log_in()
-            return
-        both = [one.json()["refreshToken"] for one in (first, answer) if one is not None and one.status_code == OK]
-        self.told("same successor", same=len(set(both)) == 1)
-        self._spend(token, answer)
-
-    def _spend(self, token: str, answer: httpx.Response) -> None:
-        self.spent.append(token)
-        self._hold(answer.json())
-
-    async def reuse(self) -> None:
-        """Present a refresh token whose successor has been used: it must fail, and end the session."""
-        if len(self.spent) < 2:
-            return
-        answer = await self.insist(lambda: self._refresh(self.spent[-2], "spent"))
-        if answer.status_code != OK:
-            await self.insist(lambda: self._refresh(self.tokens["refreshToken"], "revoked"))
-        await self.log_in()
-
-    async def _refresh(self, token: str, which: str) -> httpx.Response | None:
-        body = {"refreshToken": token}
-        return await self.do(f"{AUTH}/Refresh", "POST", "/v1/auth:refresh", body, which=which, bearer="")
-
-    async def intrude(self) -> None:
-        """Ask without a right to."""
-        bearer = self.chance.choice(("", "nonsense", self.tokens["accessToken"][:-2] + "xx"))
-        await self.do(f"{USERS}/GetProfile", "GET", "/v1/users/me", bearer=bearer, intruder=True)
-
-    async def leave(self) -> None:
-        """Log out; the refresh token is worth nothing afterwards."""
-        answer = await self.do(f"{AUTH}/LogOut", "POST", "/v1/auth:logOut", {})
-        if answer is not None and answer.status_code == OK:
-            await self.insist(lambda: self._refresh(self.tokens["refreshToken"], "revoked"))
-        await self.log_in()
 
 
 @contextlib.asynccontextmanager
@@ -204,7 +26,7 @@ async def people(site: Site, journal: Journal, seed: int, count: int) -> AsyncIt
         yield over
     finally:
         over.set()
-        async with asyncio.timeout(HANGS * 2):
+        async with asyncio.timeout(INSISTS + 2 * HANGS):
             await asyncio.gather(*tasks)
 
 
@@ -212,7 +34,7 @@ async def _lives(site: Site, journal: Journal, chance: random.Random, over: asyn
     """One person after another arrives and lives for a while."""
     while not over.is_set():
         person = Person(site, journal, chance)
-        with contextlib.suppress(NoMail):
+        with contextlib.suppress(GaveUp):
             await person.arrive()
             await _lives_on(person, over)
         await person.client.aclose()
@@ -222,5 +44,22 @@ async def _lives_on(person: Person, over: asyncio.Event) -> None:
     for _ in range(person.chance.randrange(5, 40)):
         if over.is_set():
             break
-        await person.live()
+        await _live(person)
         await asyncio.sleep(person.chance.uniform(0, 0.2))
+
+
+async def _live(person: Person) -> None:
+    """Do something, whatever comes to mind."""
+    whims = (
+        person.change,
+        person.read,
+        person.look,
+        person.refresh,
+        person.lose_an_answer,
+        person.reuse,
+        person.intrude,
+        person.leave,
+    )
+    await person.chance.choices(whims, weights=(8, 4, 2, 4, 2, 2, 2, 1))[0]()
+    if person.chance.random() < BUYS:
+        await buy(person)

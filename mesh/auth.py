@@ -21,6 +21,10 @@ class SessionEnded(Unauthenticated):
     """The session has ended; log in again."""
 
 
+class MembershipEnded(Unauthenticated):
+    """You are no longer in this organisation; refresh your token."""
+
+
 def token_verifier(channel: Channel, settings: ServiceSettings) -> TokenVerifier:
     """Verifies access tokens with auth's keys; the last good ones survive a restart."""
     stub: Any = channel.stub(KeysServiceStub)
@@ -38,13 +42,15 @@ class Sessions:
         self._stub: Any = channel.stub(AccountsServiceStub)
 
     async def check(self, user: User) -> User:
-        """The user with the roles held now. Raises: SessionEnded; Unavailable."""
+        """The user with the roles held now. Raises: SessionEnded; MembershipEnded; Unavailable."""
+        asked = pb.CheckSessionRequest(session_id=user.session_id, organisation_id=user.organisation_id)
         try:
-            session = await self._stub.CheckSession(pb.CheckSessionRequest(session_id=user.session_id))
+            session = await self._stub.CheckSession(asked)
         except Unauthenticated as error:
-            if error.reason != SessionEnded.reason:
+            ended = next((one for one in (SessionEnded, MembershipEnded) if one.reason == error.reason), None)
+            if ended is None:
                 raise
-            raise SessionEnded from error
+            raise ended from error
         if session.user_id != user.user_id:
             raise SessionEnded
         return replace(user, roles=frozenset(map(_role, session.roles)))

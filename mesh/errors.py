@@ -36,6 +36,7 @@ PLATFORM = frozenset(cls.reason for cls in CODES) | {
     "REQUEST_IN_PROGRESS",
     "ANSWER_NOT_KEPT",
     "SESSION_ENDED",
+    "MEMBERSHIP_ENDED",
 }
 """Reasons that any method may answer: those of the pipeline and of what all services share."""
 PASSING = (model.Unavailable, model.DeadlineExceeded, model.Exhausted)

@@ -66,10 +66,11 @@ SERVICES = (
             "tulle.auth.v1.ContactsService",
             "tulle.auth.v1.PasskeysService",
             "tulle.auth.v1.ApiKeysService",
+            "tulle.auth.v1.OrganisationsService",
             EVENTS,
         ),
         needs=("postgres", "valkey", "nats"),
-        keys=("pepper", "token-key", "encryption-key"),
+        keys=("pepper", "token-key", "encryption-key", "page-key"),
     ),
     Workload(
         "users",

@@ -84,7 +84,7 @@ def _reasons(method: Method) -> frozenset[str]:
     if method.request_id and method.returns_secret:
         reasons.add("ANSWER_NOT_KEPT")
     if method.fresh:
-        reasons.add("SESSION_ENDED")
+        reasons |= {"MEMBERSHIP_ENDED", "SESSION_ENDED"}
     return frozenset(reasons)
 
 

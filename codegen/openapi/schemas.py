@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 
 from codegen import examples
-from codegen.fields import behaviors, is_map, item_rules, rules_of
+from codegen.fields import behaviors, is_map, item_rules, rules_of, values_of
 from codegen.openapi import rules as as_schema
 from codegen.openapi.rules import Schema
 from codegen.project import Project
@@ -122,7 +122,8 @@ def of_value(project: Project, field: FieldDescriptor) -> Schema:
     if field.message_type is not None:
         return _of_type(project, field)
     if field.enum_type is not None:
-        return _of_enum(project, field, rules)
+        # Inline, since two fields of one enum may allow different values.
+        return {"type": "string", "enum": [value.name for value in values_of(project.contract, field)]}
     if field.type == FieldDescriptor.TYPE_BYTES:
         return {"type": "string", "contentEncoding": "base64"}
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
@@ -152,14 +153,6 @@ def _of_type(project: Project, field: FieldDescriptor) -> Schema:
 def reference(message: Descriptor) -> Schema:
     """A pointer to a message's component."""
     return {"$ref": f"#/components/schemas/{name_of(message)}"}
-
-
-def _of_enum(project: Project, field: FieldDescriptor, rules: Any) -> Schema:
-    """The names that the rules allow. Inline, since two fields of one enum may allow different ones."""
-    refused = frozenset(rules.enum.not_in) if rules is not None else frozenset()
-    allowed = frozenset(getattr(rules.enum, "in")) if rules is not None else frozenset()
-    values = [v for v in field.enum_type.values if v.number not in refused and (not allowed or v.number in allowed)]
-    return {"type": "string", "enum": [value.name for value in values]}
 
 
 def reachable(message: Descriptor, seen: set[str] | None = None) -> Iterator[Descriptor]:

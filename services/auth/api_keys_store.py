@@ -12,6 +12,7 @@ from infra.postgres import Database, queries
 from mesh.model import SessionId, UserId
 from services.auth.domain.api_keys import Acting, ApiKey
 from services.auth.domain.entities import Mail, MailRequested
+from services.auth.store import details_of
 
 sql = queries(Path(__file__).with_name("api_keys.sql"))
 
@@ -41,6 +42,7 @@ class PostgresApiKeys:
                 most=most,
                 notice_id=notice.mail_id,
                 email=notice.email,
+                details=details_of(notice),
                 event=row(event),
             )
         return put is not None
@@ -70,6 +72,7 @@ class PostgresApiKeys:
                 expire_time=new.expire_time,
                 notice_id=notice.mail_id,
                 email=notice.email,
+                details=details_of(notice),
                 create_time=notice.create_time,
                 event=row(event),
             )

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from tulle.auth.v1 import api_keys_pb2, contacts_pb2, passkeys_pb2
+from tulle.auth.v1 import api_keys_pb2, contacts_pb2, organisations_pb2, passkeys_pb2
 from tulle.auth.v1 import auth_pb2 as pb
 from tulle.policy.v1 import policy_pb2
 
-from mesh.model import User
+from mesh.model import Caller, User
 from services.auth.domain.api_keys import ApiKey
 from services.auth.domain.contacts import Letter
 from services.auth.domain.entities import Account, Issued, Session
+from services.auth.domain.membership import Invitation, Member, Membership
 from services.auth.domain.passkeys import Passkey
 
 
@@ -26,6 +27,7 @@ def tokens_to_pb(issued: Issued) -> pb.Tokens:
         refresh_token=issued.refresh_token,
         user_id=issued.user_id,
         session_id=issued.session_id,
+        organisation_id=issued.organisation_id,
     )
 
 
@@ -45,6 +47,7 @@ def letter_to_pb(letter: Letter) -> contacts_pb2.Mail:
         user_id=letter.user_id,
         token=letter.token,
         create_time=_time_to_pb(letter.mail.create_time),
+        details=letter.mail.details,
     )
 
 
@@ -93,6 +96,40 @@ def api_key_to_pb(key: ApiKey) -> api_keys_pb2.ApiKey:
 def new_api_key_to_pb(key: ApiKey, secret: str) -> api_keys_pb2.NewApiKey:
     """A key with its text, which is told once."""
     return api_keys_pb2.NewApiKey(secret=secret, api_key=api_key_to_pb(key))
+
+
+def membership_to_pb(one: Membership, caller: Caller) -> organisations_pb2.Organisation:
+    """An organisation of the caller's."""
+    return organisations_pb2.Organisation(
+        organisation_id=one.organisation_id,
+        name=one.name,
+        personal=one.personal,
+        role=role_to_pb(one.role),
+        current=one.organisation_id == caller.signed_in.organisation_id,
+        create_time=_time_to_pb(one.create_time),
+    )
+
+
+def member_to_pb(member: Member) -> organisations_pb2.Member:
+    """Somebody in an organisation."""
+    return organisations_pb2.Member(
+        user_id=member.user_id,
+        role=role_to_pb(member.role),
+        join_time=_time_to_pb(member.join_time),
+        email=member.email,
+    )
+
+
+def invitation_to_pb(invitation: Invitation) -> organisations_pb2.Invitation:
+    """An invitation as those see it who may invite."""
+    return organisations_pb2.Invitation(
+        invitation_id=invitation.invitation_id,
+        email=invitation.email,
+        role=role_to_pb(invitation.role),
+        inviter_id=invitation.inviter_id,
+        create_time=_time_to_pb(invitation.create_time),
+        expire_time=_time_to_pb(invitation.expire_time),
+    )
 
 
 def role_from_pb(role: policy_pb2.Role.ValueType) -> str:

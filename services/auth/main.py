@@ -14,6 +14,7 @@ from tulle.auth.v1.auth_pb2_grpc import (
     add_KeysServiceServicer_to_server,
 )
 from tulle.auth.v1.contacts_pb2_grpc import add_ContactsServiceServicer_to_server
+from tulle.auth.v1.organisations_pb2_grpc import add_OrganisationsServiceServicer_to_server
 from tulle.auth.v1.passkeys_pb2_grpc import add_PasskeysServiceServicer_to_server
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 
@@ -30,9 +31,10 @@ from infra.settings import Origins, ServiceSettings
 from mesh.app import App
 from mesh.contract import contract
 from mesh.jwks import Keys
+from mesh.paging import PageTokens
 from mesh.server import main
 from mesh.tokens import TokenVerifier
-from services.auth import api_keys_store, passkeys_store
+from services.auth import api_keys_store, organisations_store, passkeys_store
 from services.auth.api_keys_servicer import ApiKeysServicer
 from services.auth.api_keys_store import PostgresApiKeys
 from services.auth.ceremonies import WebAuthn
@@ -43,12 +45,16 @@ from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.contacts import Contacts
 from services.auth.domain.credentials import Credentials
+from services.auth.domain.devices import Devices
+from services.auth.domain.organisations import Organisations
 from services.auth.domain.passkeys import Passkeys
 from services.auth.domain.second_factor import SecondFactor
 from services.auth.domain.sessions import Sessions
 from services.auth.hashing import Argon2, share_one_arena
 from services.auth.keys import KeyRing
-from services.auth.limits import MAILS_KEPT
+from services.auth.limits import DEVICE_KEPT, DEVICES_KEPT, MAILS_KEPT, ORGANISATIONS
+from services.auth.organisations_servicer import OrganisationsServicer
+from services.auth.organisations_store import PostgresOrganisations
 from services.auth.passkeys_servicer import PasskeysServicer
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.sealing import AesBox
@@ -80,12 +86,15 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             authentication = Authentication(store, hasher, throttle, codes)
             accounts = Accounts(store, authentication, hasher, throttle, common_passwords(), token_key, _now)
             second_factor = SecondFactor(store, authentication, accounts, codes)
-            sessions = Sessions(store, authentication, keys, token_key, _now)
+            devices = Devices(pepper.encode(), DEVICES_KEPT)
+            sessions = Sessions(store, authentication, devices, keys, token_key, _now)
             ceremonies = WebAuthn(settings.passkey_origins or (settings.public_url,), settings.passkey_domain)
             kept = PostgresPasskeys(database)
             passkeys = Passkeys(kept, ceremonies, authentication, accounts, sessions, _now)
             api_keys = ApiKeys(PostgresApiKeys(database), authentication, accounts, keys, contract().scopes, _now)
             credentials = Credentials(sessions, api_keys)
+            organisations = Organisations(PostgresOrganisations(database), accounts, ORGANISATIONS, _now)
+            pages = PageTokens(settings.secret("page-key"))
             backlogs = Backlogs(database, bus, settings.workload)
             yield App(
                 workload=settings.workload,
@@ -96,6 +105,10 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                     (add_ContactsServiceServicer_to_server, ContactsServicer(Contacts(store, token_key))),
                     (add_PasskeysServiceServicer_to_server, PasskeysServicer(passkeys)),
                     (add_ApiKeysServiceServicer_to_server, ApiKeysServicer(api_keys)),
+                    (
+                        add_OrganisationsServiceServicer_to_server,
+                        OrganisationsServicer(organisations, sessions, pages),
+                    ),
                     (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),
                 ),
                 tokens=TokenVerifier(Keys(keys.jwks), settings.public_url),
@@ -122,11 +135,15 @@ def _code_at(seed: str, step: int) -> str:
 
 
 async def _clean(connection: Connection, now: datetime) -> int:
-    mails_before = now - timedelta(seconds=MAILS_KEPT)
-    most = int(await sql.clean(connection, now=now, mails_before=mails_before, batch=limits.CLEAN_BATCH))
-    for module in (passkeys_store, api_keys_store):
-        most = max(most, int(await module.sql.clean(connection, now=now, batch=limits.CLEAN_BATCH)))
-    return most
+    mails_before, devices_before = now - timedelta(seconds=MAILS_KEPT), now - timedelta(seconds=DEVICE_KEPT)
+    batch = limits.CLEAN_BATCH
+    return max(
+        int(await sql.clean(connection, now=now, mails_before=mails_before, batch=batch)),
+        int(await sql.clean_devices(connection, before=devices_before, batch=batch)),
+        int(await passkeys_store.sql.clean(connection, now=now, batch=batch)),
+        int(await organisations_store.sql.clean(connection, now=now, batch=batch)),
+        int(await api_keys_store.sql.clean(connection, now=now, batch=batch)),
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ RETURNING challenge;
 -- Two passkeys that are added at once are counted one after the other.
 SELECT FROM accounts WHERE user_id = :user_id FOR NO KEY UPDATE;
 
--- name: put_passkey(passkey_id, user_id, name, credential_id, public_key, sign_count, backed_up, create_time, session_id, most, notice_id, email, event)$
+-- name: put_passkey(passkey_id, user_id, name, credential_id, public_key, sign_count, backed_up, create_time, session_id, most, notice_id, email, details, event)$
 -- FOR SHARE: whoever ends the session waits, or this sees that it is gone.
 WITH living AS (
     SELECT user_id FROM sessions WHERE session_id = :session_id AND user_id = :user_id FOR SHARE
@@ -25,8 +25,8 @@ WITH living AS (
     ON CONFLICT (credential_id) DO NOTHING
     RETURNING user_id
 ), mail AS (
-    INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :notice_id, 'passkey_added', :email, :create_time::timestamptz FROM put
+    INSERT INTO mails (mail_id, kind, email, create_time, details)
+    SELECT :notice_id, 'passkey_added', :email, :create_time::timestamptz, :details::jsonb FROM put
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM put RETURNING event_id;
 
@@ -47,12 +47,12 @@ RETURNING passkey_id;
 UPDATE passkeys SET name = :name WHERE passkey_id = :passkey_id AND user_id = :user_id
 RETURNING passkey_id, user_id, name, credential_id, public_key, sign_count, backed_up, create_time, use_time;
 
--- name: drop_passkey(passkey_id, user_id, notice_id, email, create_time, event)$
+-- name: drop_passkey(passkey_id, user_id, notice_id, email, create_time, details, event)$
 WITH dropped AS (
     DELETE FROM passkeys WHERE passkey_id = :passkey_id AND user_id = :user_id RETURNING user_id
 ), mail AS (
-    INSERT INTO mails (mail_id, kind, email, create_time)
-    SELECT :notice_id, 'passkey_removed', :email, :create_time::timestamptz FROM dropped
+    INSERT INTO mails (mail_id, kind, email, create_time, details)
+    SELECT :notice_id, 'passkey_removed', :email, :create_time::timestamptz, :details::jsonb FROM dropped
 )
 INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM dropped RETURNING event_id;
 

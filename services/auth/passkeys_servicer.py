@@ -32,7 +32,7 @@ class PasskeysServicer:
         return pb.PasskeyChallenge(options=await self.passkeys.begin_log_in())
 
     async def FinishPasskeyLogIn(self, request: pb.FinishPasskeyLogInRequest, call: Call) -> auth_pb2.Tokens:
-        return tokens_to_pb(await self.passkeys.finish_log_in(request.credential, request.device))
+        return tokens_to_pb(await self.passkeys.finish_log_in(call.caller, request.credential, request.device))
 
     async def ListPasskeys(self, request: pb.ListPasskeysRequest, call: Call) -> pb.ListPasskeysResponse:
         own = await self.passkeys.list_passkeys(call.caller)

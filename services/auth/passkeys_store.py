@@ -12,6 +12,7 @@ from infra.postgres import Database, queries
 from mesh.model import SessionId, UserId
 from services.auth.domain.entities import Mail, MailRequested
 from services.auth.domain.passkeys import Passkey
+from services.auth.store import details_of
 
 sql = queries(Path(__file__).with_name("passkeys.sql"))
 
@@ -50,6 +51,7 @@ class PostgresPasskeys:
                 most=most,
                 notice_id=notice.mail_id,
                 email=notice.email,
+                details=details_of(notice),
                 event=row(event),
             )
         return put is not None
@@ -82,6 +84,7 @@ class PostgresPasskeys:
                 notice_id=notice.mail_id,
                 email=notice.email,
                 create_time=notice.create_time,
+                details=details_of(notice),
                 event=row(event),
             )
         return dropped is not None

@@ -8,7 +8,7 @@ from tulle.auth.v1 import auth_pb2 as pb
 from tulle.auth.v1 import contacts_pb2
 
 from mesh.call import Call
-from mesh.model import SessionId, UserId
+from mesh.model import OrganisationId, SessionId, UserId
 from services.auth.convert import (
     account_roles_to_pb,
     contact_to_pb,
@@ -127,7 +127,8 @@ class AccountsServicer:
     credentials: Credentials
 
     async def CheckSession(self, request: pb.CheckSessionRequest, call: Call) -> pb.CheckSessionResponse:
-        return living_to_pb(await self.credentials.living(SessionId(request.session_id)))
+        organisation_id = OrganisationId(request.organisation_id) if request.organisation_id else None
+        return living_to_pb(await self.credentials.living(SessionId(request.session_id), organisation_id))
 
     async def AppointAdministrator(self, request: pb.AppointAdministratorRequest, call: Call) -> pb.AccountRoles:
         return account_roles_to_pb(await self.accounts.appoint_administrator(call.caller, request.email))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from infra.events.outbox import row
 from infra.postgres import Database, queries
 from mesh.model import OrganisationId, SessionId, UserId
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -40,6 +42,7 @@ class PostgresStore:
                 email_key=email_key(mail.email),
                 expire_time=expires,
                 create_time=mail.create_time,
+                details=details_of(mail),
                 event=row(event),
             )
 
@@ -71,6 +74,7 @@ class PostgresStore:
                 email_key=email_key(mail.email),
                 expire_time=expires,
                 create_time=mail.create_time,
+                details=details_of(mail),
                 event=row(event),
             )
 
@@ -97,7 +101,9 @@ class PostgresStore:
     async def mail(self, mail_id: str) -> Mail | None:
         async with self.database.connection() as connection:
             found = await sql.get_mail(connection, mail_id=mail_id)
-        return Mail(**{**found, "kind": MailKind(found["kind"])}) if found else None
+        if found is None:
+            return None
+        return Mail(**{**found, "kind": MailKind(found["kind"]), "details": json.loads(found["details"])})
 
     async def account(self, user_id: UserId) -> Account | None:
         async with self.database.connection() as connection:
@@ -149,7 +155,9 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return await sql.close_challenge(connection, challenge=challenge) is not None
 
-    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+    async def put_session(
+        self, session: Session, account: Account, token_hash: bytes, most: int, arrival: Arrival
+    ) -> bool:
         async with self.database.connection() as connection:
             put = await sql.put_session(
                 connection,
@@ -160,6 +168,12 @@ class PostgresStore:
                 refresh_time=session.refresh_time,
                 expire_time=session.expire_time,
                 others=most - 1,
+                device_hash=arrival.device_hash,
+                other_devices=arrival.most - 1,
+                notice_id=arrival.notice.mail_id,
+                email=arrival.notice.email,
+                details=details_of(arrival.notice),
+                event=row(arrival.event),
                 **_shown(account),
             )
         return put is not None
@@ -187,9 +201,21 @@ class PostgresStore:
             found = sql.get_sessions(connection, user_id=user_id, now=now, idle_since=idle_since, limit=limit)
             return [Session(**one) async for one in found]
 
-    async def living(self, session_id: SessionId, now: datetime, idle_since: datetime) -> SignedIn | None:
+    async def living(
+        self, session_id: SessionId, now: datetime, idle_since: datetime, organisation_id: OrganisationId | None = None
+    ) -> SignedIn | None:
         async with self.database.connection() as connection:
-            return _signed_in(await sql.get_living(connection, session_id=session_id, now=now, idle_since=idle_since))
+            found = await sql.get_living(
+                connection, session_id=session_id, organisation_id=organisation_id, now=now, idle_since=idle_since
+            )
+        return _signed_in(found)
+
+    async def switch(self, session_id: SessionId, user_id: UserId, organisation_id: OrganisationId) -> SignedIn | None:
+        async with self.database.connection() as connection:
+            switched = await sql.switch(
+                connection, session_id=session_id, user_id=user_id, organisation_id=organisation_id
+            )
+        return _signed_in(switched)
 
     async def end_session(self, session_id: SessionId, user_id: UserId | None = None) -> bool:
         async with self.database.connection() as connection:
@@ -258,8 +284,14 @@ def _notice(notice: Mail, event: MailRequested) -> dict[str, object]:
         "notice_id": notice.mail_id,
         "email": notice.email,
         "create_time": notice.create_time,
+        "details": details_of(notice),
         "event": row(event),
     }
+
+
+def details_of(mail: Mail) -> str:
+    """What a mail's text needs besides, as its column takes it."""
+    return json.dumps(dict(mail.details))
 
 
 def _account(found: Mapping[str, Any] | None) -> Account | None:

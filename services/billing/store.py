@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from infra.events.outbox import row
 from infra.postgres import Connection, Database, queries
 from mesh.model import Event, OrganisationId
+from services.billing.domain.drift import Drift, Reconciled
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -29,7 +30,6 @@ from services.billing.domain.ledger import Account, Balance, Entry, SourceReused
 from services.billing.domain.money import Money
 from services.billing.domain.plans import Interval, Plan
 from services.billing.domain.ports import ProviderEntry
-from services.billing.domain.reconciliation import Drift, Reconciled
 
 sql = queries(Path(__file__).with_name("queries.sql"))
 T = TypeVar("T")

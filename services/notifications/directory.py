@@ -35,13 +35,15 @@ class MeshDirectory:
 
     async def _of_mail(self, mail_id: str) -> Addressee:
         mail: contacts_pb2.Mail = await self._contacts.GetMail(contacts_pb2.GetMailRequest(mail_id=mail_id))
+        profile = await self._profile_if_known(mail.user_id)
         return Addressee(
             email=mail.email,
             kind=mail.kind,
             user_id=UserId(mail.user_id),
-            locale=await self._locale(mail.user_id),
+            locale=profile.locale,
+            zone=profile.time_zone,
             create_time=mail.create_time.ToDatetime(UTC),
-            variables={"token": mail.token},
+            variables={**mail.details, "token": mail.token},
         )
 
     async def _of_account(self, delivery: Delivery) -> Addressee:
@@ -58,14 +60,14 @@ class MeshDirectory:
             variables=delivery.variables,
         )
 
-    async def _locale(self, user_id: str) -> str:
-        """The language that a person chose; none is known of strangers, nor while users is away: it is urgent."""
+    async def _profile_if_known(self, user_id: str) -> users_pb2.Profile:
+        """Language and clock of a person; none is known of strangers, nor while users is away: it is urgent."""
         if not user_id:
-            return ""
+            return users_pb2.Profile()
         try:
-            return (await self._profile(user_id)).locale
+            return await self._profile(user_id)
         except Unavailable:
-            return ""
+            return users_pb2.Profile()
 
     async def _profile(self, user_id: str) -> users_pb2.Profile:
         """Empty if they have none yet. Raises: Unavailable."""

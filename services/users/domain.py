@@ -224,6 +224,9 @@ class Store(Protocol):
     async def create(self, profile: Profile, preferences: Preferences) -> None:
         """Keep a newcomer's profile and preferences, unless there are some already."""
 
+    async def settle(self, user_id: UserId, organisation_id: OrganisationId) -> None:
+        """Let what a person has belong to that organisation."""
+
     async def save_profile(self, profile: Profile, event: ProfileUpdated) -> None:
         """Replace the version before `profile` and announce it, both or neither.
 
@@ -251,6 +254,14 @@ class Users:
             Profile(user_id=user_id, organisation_id=organisation_id, create_time=now, update_time=now),
             Preferences(user_id=user_id, organisation_id=organisation_id, update_time=now),
         )
+
+    async def settle(self, user_id: UserId, organisation_id: OrganisationId) -> None:
+        """The same for an account that is announced, whose personal organisation this is.
+
+        Who was here before the event may have had a token for another organisation (ADR 19).
+        """
+        await self.welcome(user_id, organisation_id)
+        await self.store.settle(user_id, organisation_id)
 
     async def profile(self, caller: Caller, user_id: str) -> Profile | PublicProfile:
         """Your own profile (also for an empty id), or the public part of another's.

@@ -14,6 +14,6 @@ def subscriptions(users: Users) -> Subscriptions:
 
     async def account_created(event: Received) -> None:
         account = event.payload
-        await users.welcome(UserId(account.user_id), OrganisationId(account.organisation_id))
+        await users.settle(UserId(account.user_id), OrganisationId(account.organisation_id))
 
     return {auth.AccountCreated: account_created}

@@ -45,6 +45,15 @@ WITH newcomer AS (
 INSERT INTO preferences (organisation_id, user_id, theme, product_news, week_start, version, update_time)
 SELECT organisation_id, user_id, :theme, :product_news, :week_start, version, update_time FROM newcomer;
 
+-- name: settle(user_id, organisation_id)!
+-- Both or neither: preferences refer to the profile by both ids.
+WITH profile AS (
+    UPDATE profiles SET organisation_id = :organisation_id
+     WHERE user_id = :user_id AND organisation_id <> :organisation_id
+)
+UPDATE preferences SET organisation_id = :organisation_id
+ WHERE user_id = :user_id AND organisation_id <> :organisation_id;
+
 -- name: save_profile(display_name, handle, locale, time_zone, avatar_url, version, update_time, user_id, event)$
 WITH saved AS (
     UPDATE profiles

@@ -11,7 +11,7 @@ import asyncpg
 
 from infra.events.outbox import row
 from infra.postgres import Database, queries
-from mesh.model import UserId, require
+from mesh.model import OrganisationId, UserId, require
 from services.users.domain import (
     HandleTaken,
     Preferences,
@@ -56,6 +56,10 @@ class PostgresStore:
     async def create(self, profile: Profile, preferences: Preferences) -> None:
         async with self.database.connection() as connection:
             await sql.create_person(connection, **asdict(preferences) | asdict(profile))
+
+    async def settle(self, user_id: UserId, organisation_id: OrganisationId) -> None:
+        async with self.database.connection() as connection:
+            await sql.settle(connection, user_id=user_id, organisation_id=organisation_id)
 
     async def save_profile(self, profile: Profile, event: ProfileUpdated) -> None:
         async with self.database.connection() as connection:

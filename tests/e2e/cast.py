@@ -15,12 +15,11 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from tests.e2e.api_keys import exchanged, make_key
-from tests.e2e.matrix import KEYS, Cell, Holder
+from tests.e2e.matrix import KEYS, ROLES, Cell, Holder
 from tests.e2e.people import Person
 from tests.e2e.stacks import Stack
 
 ENDS_THE_SESSION = ("LogOut", "RevokeAllSessions")
-GENUINE = (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR)
 ANY = JWSRegistry(algorithms=["none", "HS256", "RS256", "ES256"])
 
 
@@ -49,15 +48,26 @@ class Cast:
             return self.keys[cell.holder]
         if cell.method.name not in ENDS_THE_SESSION:
             return self.staying[cell.holder].token
-        return (await self.leaving[cell.holder].return_()).token
+        person = self.leaving[cell.holder]
+        there = person.organisation_id
+        await person.return_()
+        if cell.holder is Holder.MEMBER:
+            await person.switch(there)
+        return person.token
 
 
 async def gather(stack: Stack) -> Cast:
     """Let everybody come: those who stay, those who leave, and the tokens that nobody should have."""
-    staying, leaving = [{holder: await stack.person().arrive() for holder in GENUINE} for _ in range(2)]
+    staying, leaving = [
+        {holder: await stack.person().arrive() for holder in ROLES if holder not in KEYS} for _ in range(2)
+    ]
     for people in (staying, leaving):
         await stack.appoint(people[Holder.ADMINISTRATOR])
         await people[Holder.ADMINISTRATOR].log_in()
+        founder = await stack.person().arrive()
+        await founder.switch(await founder.found())
+        await founder.admit(people[Holder.MEMBER], "ROLE_MEMBER")
+        await people[Holder.MEMBER].switch(founder.organisation_id)
     owner = await stack.person().arrive()
     await stack.appoint(owner)
     await owner.log_in()

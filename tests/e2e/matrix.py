@@ -32,6 +32,7 @@ class Holder(enum.StrEnum):
     NOBODY = "nobody"
     USER = "user"
     OTHER = "other user"
+    MEMBER = "member of another's organisation"
     ADMINISTRATOR = "administrator"
     API_KEY = "API key with every scope"
     NARROW_KEY = "API key with one scope"
@@ -46,11 +47,19 @@ class Holder(enum.StrEnum):
 
     @property
     def genuine(self) -> bool:
-        return self in (Holder.USER, Holder.OTHER, Holder.ADMINISTRATOR) or self in KEYS
+        return self in ROLES
 
 
 KEYS = {Holder.API_KEY: contract().scopes, Holder.NARROW_KEY: frozenset({"users.read"})}
-"""What the keys may do. An administrator has made them, and no key is one."""
+"""What the keys may do. An administrator has made them in their personal organisation, and no key is one."""
+ROLES = {
+    Holder.USER: frozenset({"owner"}),
+    Holder.OTHER: frozenset({"owner"}),
+    Holder.MEMBER: frozenset({"member"}),
+    Holder.ADMINISTRATOR: frozenset({"administrator", "owner"}),
+    **dict.fromkeys(KEYS, frozenset({"owner"})),
+}
+"""What genuine tokens say. Everybody owns their personal organisation, and only the member's is for another one."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Cell:
             return "UNAUTHENTICATED"
         wanted, scopes = self.method.roles, KEYS.get(self.holder)
         beyond = scopes is not None and self.method.scope not in scopes
-        return "PERMISSION_DENIED" if beyond or (wanted and self.holder.value not in wanted) else ""
+        return "PERMISSION_DENIED" if beyond or (wanted and not wanted & ROLES[self.holder]) else ""
 
 
 @functools.cache

@@ -45,6 +45,11 @@ class Person:
         return str(self.tokens["accessToken"])
 
     @property
+    def organisation_id(self) -> str:
+        """That of the token."""
+        return str(self.tokens["organisationId"])
+
+    @property
     def bearer(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.token}"}
 
@@ -103,6 +108,33 @@ class Person:
         await self.verify()
         await self.log_in()
         return self
+
+    async def refresh(self) -> dict[str, Any]:
+        """Refresh's whole answer, which is kept."""
+        self.tokens = await self.post("/v1/auth:refresh", {"refreshToken": self.tokens["refreshToken"]})
+        return self.tokens
+
+    async def found(self, name: str = "Torres & Daughters") -> str:
+        """Make an organisation; its id."""
+        return str((await self.post("/v1/organisations", {"name": name}, signed_in=True))["organisationId"])
+
+    async def switch(self, organisation_id: str) -> None:
+        """Go on with a token for that organisation."""
+        self.tokens |= await self.post(f"/v1/organisations/{organisation_id}:switch", {}, signed_in=True)
+
+    async def invite(self, email: str, role: str) -> dict[str, Any]:
+        """Invite an address into the organisation of the token."""
+        return await self.post("/v1/organisation/invitations", {"email": email, "role": role}, signed_in=True)
+
+    async def invited(self, by: Person, role: str) -> str:
+        """Be invited by somebody into the organisation of their token; the token in the mail."""
+        await self.mail_after(lambda: by.invite(self.email, role))
+        return await self.token_from_mail()
+
+    async def admit(self, person: Person, role: str) -> None:
+        """Let somebody join the organisation of the token."""
+        token = await person.invited(self, role)
+        await person.post("/v1/invitations:accept", {"token": token}, signed_in=True)
 
     async def enrol_totp(self) -> pyotp.TOTP:
         """Switch the second factor on."""

@@ -125,6 +125,23 @@ class Stack:
         box = AesBox(self.layout.secret("auth", "encryption-key"))
         return ECKey.import_key(box.open(sealed, f"key:{kid}"))
 
+    async def crowd(self, organisation_id: str, number: int) -> None:
+        """So many more members of an organisation, who have never signed up: their mails would take minutes."""
+        await self.rows(
+            "auth",
+            f"""
+            WITH people AS MATERIALIZED (
+                SELECT 'user_' || md5(random()::text || one) AS id FROM generate_series(1, {number}) AS one
+            ), accounts AS (
+                INSERT INTO accounts
+                    (user_id, organisation_id, email, email_key, password_hash, password_length, create_time)
+                SELECT id, 'organisation_of_' || id, id, id, '', 0, now() FROM people
+            )
+            INSERT INTO members (organisation_id, user_id, role, join_time)
+            SELECT '{organisation_id}', id, 'member', now() FROM people RETURNING user_id
+            """,
+        )
+
     async def profiles(self, user_ids: Sequence[str]) -> list[users_pb2.Profile]:
         """The profiles that exist, as another workload sees them: nobody makes theirs by looking."""
         async with calling(self.layout, "users") as channel:

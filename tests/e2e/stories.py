@@ -56,6 +56,8 @@ class Scene:
 
 Story = Callable[[Scene], Awaitable[httpx.Response]]
 Owned = Callable[[Person], Awaitable[str]]
+Asked = Callable[[Scene], Awaitable[Message]]
+"""A request inside the mesh, after what must happen before."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Stories:
     """What is told of one service. Errors are known by the name of the method and the reason."""
 
     outer: dict[tuple[str, str], Story] = field(default_factory=dict)
-    inner: dict[tuple[str, str], tuple[str, Message]] = field(default_factory=dict)
+    inner: dict[tuple[str, str], tuple[str, Asked]] = field(default_factory=dict)
     owned: dict[str, Owned] = field(default_factory=dict)
 
     def provokes(self, method: str, reason: str) -> Callable[[Story], Story]:
@@ -77,7 +79,20 @@ class Stories:
 
     def inside(self, method: str, reason: str, workload: str, request: Message) -> None:
         """Says with what a workload calls a method that has no REST path, to be refused."""
-        self.inner[method, reason] = (workload, request)
+
+        async def asked(_: Scene) -> Message:
+            return request
+
+        self.inner[method, reason] = (workload, asked)
+
+    def inside_after(self, method: str, reason: str, workload: str) -> Callable[[Asked], Asked]:
+        """The same with a request that a story leads to."""
+
+        def kept(asked: Asked) -> Asked:
+            self.inner[method, reason] = (workload, asked)
+            return asked
+
+        return kept
 
     def owns(self, kind: str) -> Callable[[Owned], Owned]:
         """Says how a person comes by a `kind` of their own; it returns its id."""

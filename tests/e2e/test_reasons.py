@@ -94,10 +94,11 @@ def check(method: Method, reason: str, answer: httpx.Response) -> None:
 
 @pytest.mark.parametrize(("method", "reason"), INNER, ids=named(INNER))
 async def test_a_declared_error_inside_the_mesh_is_given(
-    sidecars: dict[str, Sidecar], certificates: Path, method: Method, reason: str
+    scene: Scene, sidecars: dict[str, Sidecar], certificates: Path, method: Method, reason: str
 ) -> None:
     """Over gRPC it has the same code, reason and name, in the details."""
-    caller, request = told()[domain(method)].inner[method.name, reason]
+    caller, asked = told()[domain(method)].inner[method.name, reason]
+    request = await asked(scene)
     async with sidecars[domain(method)].channel(certificates / caller) as channel:
         call: Any = channel.unary_unary(method.path)
         with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -9,6 +9,7 @@ from datetime import datetime
 from mesh.model import SessionId, UserId
 from services.auth.domain.api_keys import Acting, ApiKey
 from services.auth.domain.entities import Mail, MailRequested
+from services.auth.domain.membership import OWNER
 from tests.fakes.auth import FakeStore
 
 
@@ -39,7 +40,10 @@ class FakeApiKeys:
         key = self._keys.get(api_key_id)
         if key is None or key.expire_time <= now:
             return None
-        return Acting(key, self._store.accounts[key.user_id].roles)
+        account = self._store.accounts[key.user_id]
+        personal = OWNER if key.organisation_id == account.organisation_id else None
+        role = personal or self._store.role_in(key.organisation_id, key.user_id)
+        return Acting(key, account.roles | {role}) if role else None
 
     async def rotate_api_key(self, old: ApiKey, new: ApiKey, notice: Mail, event: MailRequested) -> bool:
         kept = self._keys.get(old.api_key_id)

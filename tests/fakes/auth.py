@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mesh.model import ADMINISTRATOR, Event, SessionId, UserId
+from mesh.model import ADMINISTRATOR, Event, OrganisationId, SessionId, UserId
 from services.auth.domain.api_keys import ApiKey
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -19,6 +20,7 @@ from services.auth.domain.entities import (
     SignedIn,
     email_key,
 )
+from services.auth.domain.membership import OWNER, Roster
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Kept:
     session: Session
     token: bytes
     previous: bytes | None = None
+    organisation_id: OrganisationId | None = None
 
     def lives(self, now: datetime, idle_since: datetime) -> bool:
         return self.session.expire_time > now and self.session.refresh_time > idle_since
@@ -42,6 +45,8 @@ class FakeStore:
         self.mails: dict[str, Mail] = {}
         self.kept: dict[SessionId, Kept] = {}
         self.api_keys: dict[str, ApiKey] = {}
+        self._devices: dict[UserId, dict[bytes, datetime]] = {}
+        self.rosters: dict[OrganisationId, Roster] = {}
         self._signups: dict[str, tuple[str, datetime]] = {}
         self._resets: dict[str, tuple[UserId | None, datetime]] = {}
         self._challenges: dict[bytes, tuple[UserId, str, datetime]] = {}
@@ -127,14 +132,25 @@ class FakeStore:
     async def close_challenge(self, challenge: bytes) -> bool:
         return self._challenges.pop(challenge, None) is not None
 
-    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+    async def put_session(
+        self, session: Session, account: Account, token_hash: bytes, most: int, arrival: Arrival
+    ) -> bool:
         if not self._stands(account):
             return False
         own = sorted((one for one, kept in self.kept.items() if kept.session.user_id == session.user_id), reverse=True)
         for oldest in own[most - 1 :]:
             del self.kept[oldest]
         self.kept[session.session_id] = Kept(session, token_hash)
+        self._arrive(session, arrival)
         return True
+
+    def _arrive(self, session: Session, arrival: Arrival) -> None:
+        known = self._devices.get(session.user_id, {})
+        if known and arrival.device_hash not in known:
+            self.send(arrival.notice, arrival.event)
+        known = known | {arrival.device_hash: session.create_time}
+        lately = sorted(known, key=lambda one: known[one], reverse=True)[: arrival.most]
+        self._devices[session.user_id] = {one: known[one] for one in lately}
 
     def _stands(self, account: Account) -> bool:
         """Whether password and second factor are still as somebody has shown them."""
@@ -148,7 +164,8 @@ class FakeStore:
         kept = self.kept.get(session_id)
         if kept is None or kept.token != old or not kept.lives(now, idle_since):
             return None
-        self.kept[session_id] = Kept(replace(kept.session, refresh_time=now), new, old)
+        there = kept.organisation_id if self.role_in(kept.organisation_id, kept.session.user_id) else None
+        self.kept[session_id] = Kept(replace(kept.session, refresh_time=now), new, old, there)
         return self._signed_in(session_id)
 
     async def repeat(
@@ -165,9 +182,26 @@ class FakeStore:
         ]
         return sorted(own, key=lambda session: session.session_id, reverse=True)[:limit]
 
-    async def living(self, session_id: SessionId, now: datetime, idle_since: datetime) -> SignedIn | None:
+    async def living(
+        self, session_id: SessionId, now: datetime, idle_since: datetime, organisation_id: OrganisationId | None = None
+    ) -> SignedIn | None:
         kept = self.kept.get(session_id)
-        return self._signed_in(session_id) if kept and kept.lives(now, idle_since) else None
+        return self._signed_in(session_id, organisation_id) if kept and kept.lives(now, idle_since) else None
+
+    async def switch(self, session_id: SessionId, user_id: UserId, organisation_id: OrganisationId) -> SignedIn | None:
+        kept, account = self.kept.get(session_id), self.accounts.get(user_id)
+        if kept is None or account is None or kept.session.user_id != user_id:
+            return None
+        personal = organisation_id == account.organisation_id
+        if not personal and not self.role_in(organisation_id, user_id):
+            return None
+        self.kept[session_id] = replace(kept, organisation_id=None if personal else organisation_id)
+        return self._signed_in(session_id)
+
+    def role_in(self, organisation_id: OrganisationId | None, user_id: UserId) -> str | None:
+        """Somebody's role in an organisation that is not personal."""
+        roster = self.rosters.get(organisation_id) if organisation_id else None
+        return roster.roles.get(user_id) if roster else None
 
     async def end_session(self, session_id: SessionId, user_id: UserId | None = None) -> bool:
         kept = self.kept.get(session_id)
@@ -251,10 +285,12 @@ class FakeStore:
             del self.kept[session_id]
         return len(ended)
 
-    def _signed_in(self, session_id: SessionId) -> SignedIn:
+    def _signed_in(self, session_id: SessionId, asked: OrganisationId | None = None) -> SignedIn:
         session = self.kept[session_id].session
-        account = self.accounts[session.user_id]
-        return SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
+        account, there = self.accounts[session.user_id], asked or self.kept[session_id].organisation_id
+        role = self.role_in(there, session.user_id)
+        here = there if there and role else account.organisation_id
+        return SignedIn(session=session, organisation_id=here, roles=account.roles | {role or OWNER})
 
     def send(self, mail: Mail, event: MailRequested) -> None:
         """Keep a mail and announce it."""

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 from mesh.model import Event, OrganisationId
+from services.billing.domain.drift import Reconciled
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -25,7 +26,6 @@ from services.billing.domain.ledger import Account, Balance, SourceReused, Trans
 from services.billing.domain.money import Money
 from services.billing.domain.plans import Interval, Plan
 from services.billing.domain.ports import ProviderEntry
-from services.billing.domain.reconciliation import Reconciled
 
 
 def _plan(plan_id: str, product: str, name: str, amount: int, **others: Any) -> Plan:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mesh.model import Event, UserId
+from mesh.model import Event, OrganisationId, UserId
 from services.users.domain import (
     HandleTaken,
     Preferences,
@@ -41,6 +42,10 @@ class FakeStore:
         if profile.user_id not in self._profiles:
             self._profiles[profile.user_id] = profile
             self._preferences[profile.user_id] = preferences
+
+    async def settle(self, user_id: UserId, organisation_id: OrganisationId) -> None:
+        self._profiles[user_id] = replace(self._profiles[user_id], organisation_id=organisation_id)
+        self._preferences[user_id] = replace(self._preferences[user_id], organisation_id=organisation_id)
 
     async def save_profile(self, profile: Profile, event: ProfileUpdated) -> None:
         old = self._profiles.get(profile.user_id)

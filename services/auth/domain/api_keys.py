@@ -92,7 +92,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """A key with the roles that its owner holds now."""
+    """A key with the roles that its owner holds now, in its organisation."""
 
     key: ApiKey
     roles: frozenset[str]
@@ -117,7 +117,7 @@ class ApiKeyStore(Protocol):
         """Those of an account that have not expired, oldest first."""
 
     async def acting(self, api_key_id: str, now: datetime) -> Acting | None:
-        """A key that has not expired, with its owner's roles."""
+        """A key that has not expired, with its owner's roles; None too if they have left its organisation."""
 
     async def rotate_api_key(self, old: ApiKey, new: ApiKey, notice: Mail, event: MailRequested) -> bool:
         """Replace the secret and the end of a key; False if it is gone or its secret is not that of `old`."""

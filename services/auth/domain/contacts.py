@@ -10,7 +10,7 @@ from services.auth.domain.errors import AccountNotFound, MailNotFound
 from services.auth.domain.ports import Store
 from services.auth.domain.refresh import mailed_token
 
-WITH_TOKEN = frozenset({MailKind.VERIFY, MailKind.RESET})
+WITH_TOKEN = frozenset({MailKind.VERIFY, MailKind.RESET, MailKind.INVITATION})
 """Whoever holds one of these may do something with it; the others are notices."""
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from mesh.model import Caller, Event, OrganisationId, SessionId, UserId
+from mesh.model import EMPTY, Caller, Event, OrganisationId, SessionId, UserId
 
 VERIFY_WITHIN = timedelta(hours=24)
 """A day to find the mail."""
@@ -42,17 +43,20 @@ class MailKind(enum.StrEnum):
     PASSKEY_REMOVED = "passkey_removed"
     API_KEY_CREATED = "api_key_created"
     API_KEY_ROTATED = "api_key_rotated"
+    NEW_DEVICE = "new_device"
+    INVITATION = "invitation"
     NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """A mail to be sent: everything that its text needs."""
+    """A mail to be sent: everything that its text needs. `details`: what only texts of its kind do."""
 
     mail_id: str
     kind: MailKind
     email: str
     create_time: datetime
+    details: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """A session with its account: what new tokens say."""
+    """A session with its account and an organisation: what new tokens say.
+
+    `roles`: the platform's that the person holds, and the one in that organisation.
+    """
 
     session: Session
     organisation_id: OrganisationId
@@ -107,6 +114,7 @@ class Issued:
     refresh_token: str
     user_id: UserId
     session_id: SessionId
+    organisation_id: OrganisationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mesh.model import (
     AlreadyExists,
+    Denied,
     Exhausted,
     FailedPrecondition,
     Invalid,
@@ -64,6 +65,18 @@ class SessionEnded(Unauthenticated):
     """This session has ended; log in again."""
 
 
+class MembershipEnded(Unauthenticated):
+    """You are no longer in this organisation; refresh your token."""
+
+
+class OwnersOnly(Denied):
+    """Only an owner makes owners, and removes them."""
+
+
+class InvitationForAnother(Denied):
+    """This invitation went to another address; log in with the account that has it."""
+
+
 class TooManyAttempts(Exhausted):
     """Too many failed attempts; wait before you try again."""
 
@@ -88,6 +101,22 @@ class AccountNotFound(NotFound):
     """There is no such account."""
 
 
+class OrganisationNotFound(NotFound):
+    """You are in no such organisation."""
+
+
+class MemberNotFound(NotFound):
+    """Nobody of this id is in your organisation."""
+
+
+class InvitationNotFound(NotFound):
+    """Your organisation has no such open invitation."""
+
+
+class AlreadyMember(AlreadyExists):
+    """Who has this address is in your organisation already."""
+
+
 class TotpAlreadyEnrolled(AlreadyExists):
     """Your second factor is on already; switch it off before you enrol another device."""
 
@@ -110,3 +139,23 @@ class TooManyApiKeys(FailedPrecondition):
 
 class LastAdministrator(FailedPrecondition):
     """This is the last administrator; appoint another one first."""
+
+
+class LastOwner(FailedPrecondition):
+    """This is the last owner; make somebody else one first."""
+
+
+class PersonalOrganisation(FailedPrecondition):
+    """This is somebody's personal organisation, with no name and nobody else in it; make another one."""
+
+
+class OrganisationFull(FailedPrecondition):
+    """The organisation has as many members as one can have."""
+
+
+class TooManyOrganisations(FailedPrecondition):
+    """You are in as many organisations as a person can be in; leave one first."""
+
+
+class TooManyInvitations(FailedPrecondition):
+    """Your organisation has as many open invitations as it can have; take one back, or wait."""

@@ -145,7 +145,7 @@ class Passkeys:
         """The options with which any device with a passkey answers."""
         return self.ceremonies.request(await self._challenge(None))
 
-    async def finish_log_in(self, answer: str, device: str) -> Issued:
+    async def finish_log_in(self, caller: Caller, answer: str, device: str) -> Issued:
         """Log in. Both factors are shown: the device is one, and it has verified its owner.
 
         Raises: BadPasskey; Conflict if the password was changed meanwhile.
@@ -157,7 +157,7 @@ class Passkeys:
         account = await self.accounts.store.account(passkey.user_id)
         if account is None:
             raise BadPasskey
-        return await self.sessions.begin(account, device)
+        return await self.sessions.begin(caller, account, device)
 
     async def _used(self, answer: str) -> Passkey:
         challenge, now = self.ceremonies.challenge(answer), self.now()

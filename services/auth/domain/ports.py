@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mesh.model import SessionId, User, UserId
+from mesh.model import OrganisationId, SessionId, User, UserId
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -73,9 +74,12 @@ class Store(Protocol):
     async def close_challenge(self, challenge: bytes) -> bool:
         """Use the challenge up; whether it was still there."""
 
-    async def put_session(self, session: Session, account: Account, token_hash: bytes, most: int) -> bool:
+    async def put_session(
+        self, session: Session, account: Account, token_hash: bytes, most: int, arrival: Arrival
+    ) -> bool:
         """Keep a new session, and end the oldest of its user's that would be more than `most`.
 
+        Its device is remembered; if the account is known on others only, the notice goes out.
         False if password or second factor are not as in `account` any more: a change ends all sessions, and
         one that was about to begin is among them.
         """
@@ -83,7 +87,10 @@ class Store(Protocol):
     async def rotate(
         self, session_id: SessionId, old: bytes, new: bytes, now: datetime, idle_since: datetime
     ) -> SignedIn | None:
-        """Replace the token's hash if it is `old` and the session lives."""
+        """Replace the token's hash if it is `old` and the session lives.
+
+        A session in an organisation that its user is no longer in goes on in the personal one, for good.
+        """
 
     async def repeat(
         self, session_id: SessionId, previous: bytes, rotated_since: datetime, now: datetime
@@ -93,8 +100,16 @@ class Store(Protocol):
     async def sessions(self, user_id: UserId, now: datetime, idle_since: datetime, limit: int) -> Sequence[Session]:
         """The living sessions, newest first."""
 
-    async def living(self, session_id: SessionId, now: datetime, idle_since: datetime) -> SignedIn | None:
-        """A session that still lives, with the roles held now."""
+    async def living(
+        self, session_id: SessionId, now: datetime, idle_since: datetime, organisation_id: OrganisationId | None = None
+    ) -> SignedIn | None:
+        """A session that still lives, with the roles held now in the organisation, or the session's own for None.
+
+        Whoever is not in it has those in their personal one instead, and is said to be there.
+        """
+
+    async def switch(self, session_id: SessionId, user_id: UserId, organisation_id: OrganisationId) -> SignedIn | None:
+        """Let that user's session go on in another organisation; None if they are not in it or the session is gone."""
 
     async def end_session(self, session_id: SessionId, user_id: UserId | None = None) -> bool:
         """End a session (of that user); whether there was one."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mesh.model import Caller, Conflict, SessionId, User, UserId, new_id, require
+from mesh.model import Caller, Conflict, OrganisationId, SessionId, User, UserId, new_id, require
 from services.auth.domain.authentication import Authentication
+from services.auth.domain.devices import Devices
 from services.auth.domain.entities import (
     CHALLENGE_WITHIN,
     MOST_SESSIONS,
@@ -24,10 +25,13 @@ from services.auth.domain.entities import (
 from services.auth.domain.errors import (
     BadChallenge,
     BadRefreshToken,
+    MembershipEnded,
+    OrganisationNotFound,
     RefreshTokenReused,
     SessionEnded,
     SessionNotFound,
 )
+from services.auth.domain.membership import OWNER
 from services.auth.domain.ports import Signer, Store
 from services.auth.domain.refresh import RefreshToken
 
@@ -38,6 +42,7 @@ class Sessions:
 
     store: Store
     authentication: Authentication
+    devices: Devices
     signer: Signer
     key: bytes
     now: Callable[[], datetime]
@@ -49,7 +54,7 @@ class Sessions:
         """
         account = await self.authentication.by_password(caller, email, password)
         if not account.second_factor:
-            return await self.begin(account, device)
+            return await self.begin(caller, account, device)
         challenge = secrets.token_urlsafe(32)
         expires = self.now() + CHALLENGE_WITHIN
         require(await self.store.put_challenge(_hash(challenge), account, device, expires), Conflict)
@@ -66,7 +71,7 @@ class Sessions:
         account, device = found
         await self.authentication.by_code(caller, account, code)
         require(await self.store.close_challenge(_hash(challenge)), BadChallenge)
-        return await self.begin(account, device)
+        return await self.begin(caller, account, device)
 
     async def refresh(self, text: str) -> Issued:
         """New tokens for a refresh token.
@@ -107,22 +112,40 @@ class Sessions:
         """End all your sessions; how many there were."""
         return await self.store.end_sessions(caller.signed_in.user_id)
 
-    async def living(self, session_id: SessionId) -> SignedIn:
-        """The session with the roles held now. Raises: SessionEnded."""
+    async def switch(self, caller: Caller, organisation_id: OrganisationId) -> tuple[str, int]:
+        """A token for another organisation of the caller's, in which the session goes on; and its life in seconds.
+
+        Raises: OrganisationNotFound if they are not in it.
+        """
+        user = caller.signed_in
+        switched = await self.store.switch(user.session_id, user.user_id, organisation_id)
+        if switched is None:
+            raise OrganisationNotFound
+        return await self.signer.access_token(switched)
+
+    async def living(self, session_id: SessionId, organisation_id: OrganisationId | None = None) -> SignedIn:
+        """The session with the roles held now in an organisation, None for the session's own.
+
+        Raises: SessionEnded; MembershipEnded.
+        """
         now = self.now()
-        found = await self.store.living(session_id, now, now - SESSION_IDLE)
+        found = await self.store.living(session_id, now, now - SESSION_IDLE, organisation_id)
         if found is None:
             raise SessionEnded
+        require(organisation_id in (None, found.organisation_id), MembershipEnded)
         return found
 
     async def check(self, user: User) -> User:
-        """The user as true now (mesh.app.SessionCheck). Raises: SessionEnded."""
-        found = await self.living(user.session_id)
+        """The user as true now (mesh.app.SessionCheck). Raises: SessionEnded; MembershipEnded."""
+        found = await self.living(user.session_id, user.organisation_id)
         require(found.session.user_id == user.user_id, SessionEnded)
         return User(user.user_id, found.organisation_id, user.session_id, found.roles, user.scopes)
 
-    async def begin(self, account: Account, device: str) -> Issued:
-        """A new session of somebody who has shown everything that opens the account. Raises: Conflict."""
+    async def begin(self, caller: Caller, account: Account, device: str) -> Issued:
+        """A new session of somebody who has shown everything that opens the account.
+
+        The owner is told if the device is a new one. Raises: Conflict.
+        """
         now = self.now()
         session = Session(
             session_id=SessionId(new_id("session", now.timestamp())),
@@ -133,9 +156,10 @@ class Sessions:
             expire_time=now + SESSION_LIFE,
         )
         token = RefreshToken.first(session.session_id)
-        require(await self.store.put_session(session, account, token.hash, MOST_SESSIONS), Conflict)
-        signed_in = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles)
-        return await self._issued(signed_in, token)
+        arrival = self.devices.arrival(caller, account, device, now)
+        require(await self.store.put_session(session, account, token.hash, MOST_SESSIONS, arrival), Conflict)
+        own = SignedIn(session=session, organisation_id=account.organisation_id, roles=account.roles | {OWNER})
+        return await self._issued(own, token)
 
     async def _issued(self, signed_in: SignedIn, token: RefreshToken) -> Issued:
         access_token, life = await self.signer.access_token(signed_in)
@@ -145,6 +169,7 @@ class Sessions:
             refresh_token=token.sealed(self.key),
             user_id=UserId(signed_in.session.user_id),
             session_id=signed_in.session.session_id,
+            organisation_id=signed_in.organisation_id,
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from mesh.model import Event, OrganisationId
+from services.billing.domain.drift import Reconciled
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -20,9 +21,6 @@ from services.billing.domain.entities import (
 from services.billing.domain.ledger import Account, Balance, Transfer
 from services.billing.domain.plans import Plan
 from services.billing.domain.ports import ProviderEntry
-
-if TYPE_CHECKING:
-    from services.billing.domain.reconciliation import Reconciled
 
 T = TypeVar("T")
 

@@ -50,6 +50,8 @@ _ALL = (
     Kind("passkey_removed", Category.SECURITY),
     Kind("api_key_created", Category.SECURITY),
     Kind("api_key_rotated", Category.SECURITY),
+    Kind("new_device", Category.SECURITY),
+    Kind("invitation", Category.SECURITY, asked_by_anybody=True),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 

@@ -7,12 +7,15 @@ from typing import Protocol, TypeAlias
 from infra.postgres import Database
 from services.auth.api_keys_store import PostgresApiKeys
 from services.auth.domain.api_keys import ApiKeyStore
+from services.auth.domain.organisations import OrganisationStore
 from services.auth.domain.passkeys import PasskeyStore
 from services.auth.domain.ports import Store
+from services.auth.organisations_store import PostgresOrganisations
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.store import PostgresStore
 from tests.fakes.api_keys import FakeApiKeys
 from tests.fakes.auth import FakeStore
+from tests.fakes.organisations import FakeOrganisations
 from tests.fakes.passkeys import FakePasskeys
 
 Announced: TypeAlias = tuple[str, str, str, int]
@@ -34,6 +37,10 @@ class Kept(Protocol):
     def api_keys(self) -> ApiKeyStore:
         """The store of API keys beside it."""
 
+    @property
+    def organisations(self) -> OrganisationStore:
+        """The store of organisations beside it."""
+
     async def announced(self) -> list[Announced]:
         """What was announced so far, in any order."""
 
@@ -43,6 +50,7 @@ class InMemory:
         self._store = FakeStore()
         self._passkeys = FakePasskeys(self._store)
         self._api_keys = FakeApiKeys(self._store)
+        self._organisations = FakeOrganisations(self._store)
 
     @property
     def store(self) -> Store:
@@ -55,6 +63,10 @@ class InMemory:
     @property
     def api_keys(self) -> ApiKeyStore:
         return self._api_keys
+
+    @property
+    def organisations(self) -> OrganisationStore:
+        return self._organisations
 
     async def announced(self) -> list[Announced]:
         return [(event.type, event.resource, event.aggregate_id, seq) for seq, event in self._store.events]
@@ -75,6 +87,10 @@ class InPostgres:
     @property
     def api_keys(self) -> ApiKeyStore:
         return PostgresApiKeys(self._database)
+
+    @property
+    def organisations(self) -> OrganisationStore:
+        return PostgresOrganisations(self._database)
 
     async def announced(self) -> list[Announced]:
         async with self._database.connection() as connection:

@@ -9,7 +9,9 @@ from datetime import timedelta
 from mesh.model import SessionId, UserId, new_id
 from services.auth.domain.api_keys import Acting, ApiKey
 from services.auth.domain.entities import Account, MailKind, Session
+from services.auth.domain.membership import MANAGER, MEMBER, OWNER
 from tests.contract.auth.stores import Kept
+from tests.contract.auth.test_organisations import change, founded, join, roster
 from tests.contract.auth.test_store import ADMINISTRATORS, LATER, NOON, log_in, mail, opened, set_roles, told
 
 BOB = "bob@example.com"
@@ -62,11 +64,26 @@ async def test_a_key_acts_with_its_owner_s_roles(kept: Kept) -> None:
     """Those that the owner holds now, until the key expires; none acts that is not there."""
     account = await opened(kept)
     key = await put_new(kept, account)
-    assert await kept.api_keys.acting(key.api_key_id, NOON) == Acting(key, frozenset())
+    assert await kept.api_keys.acting(key.api_key_id, NOON) == Acting(key, frozenset({OWNER}))
     assert await set_roles(kept, account, ADMINISTRATORS)
-    assert await kept.api_keys.acting(key.api_key_id, NOON) == Acting(key, ADMINISTRATORS)
+    assert await kept.api_keys.acting(key.api_key_id, NOON) == Acting(key, ADMINISTRATORS | {OWNER})
     assert await kept.api_keys.acting(key.api_key_id, LATER) is None
     assert await kept.api_keys.acting(new_id("apikey"), NOON) is None
+
+
+async def test_a_key_acts_while_its_owner_is_in_the_organisation(kept: Kept) -> None:
+    """With the role held there now, and not once they have left; it is in their list all the same."""
+    ada, bob = await opened(kept), await opened(kept, BOB)
+    there = await founded(kept, ada)
+    key = replace(new_key(bob), organisation_id=there)
+    assert await put(kept, await log_in(kept, bob), key)
+    assert await kept.api_keys.acting(key.api_key_id, NOON) is None
+    for role in (MEMBER, MANAGER):
+        await join(kept, there, bob, role)
+        assert await kept.api_keys.acting(key.api_key_id, NOON) == Acting(key, frozenset({role}))
+        assert await change(kept, (await roster(kept, there)).without(bob.user_id), bob)
+        assert await kept.api_keys.acting(key.api_key_id, NOON) is None
+    assert await kept.api_keys.api_keys(bob.user_id, NOON) == [key]
 
 
 async def test_a_key_needs_a_living_session_of_its_owner(kept: Kept) -> None:

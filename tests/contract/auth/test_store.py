@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mesh.model import ADMINISTRATOR, Caller, OrganisationId, SessionId, UserId, new_id
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import (
     Account,
     AccountCreated,
@@ -70,10 +71,28 @@ def new_session(account: Account, at: float | None = None) -> Session:
     )
 
 
+def arrival(account: Account, device: bytes = b"phone", most: int = 9) -> Arrival:
+    notice = mail(MailKind.NEW_DEVICE, account.email)
+    return Arrival(device_hash=device, most=most, notice=notice, event=MailRequested.of(CALLER, notice))
+
+
 async def log_in(kept: Kept, account: Account, most: int = 9, at: float | None = None) -> Session:
     session = new_session(account, at)
-    assert await kept.store.put_session(session, account, b"t0", most)
+    assert await kept.store.put_session(session, account, b"t0", most, arrival(account))
     return session
+
+
+async def told_of(kept: Kept, account: Account, device: bytes, most: int = 9, minute: int = 0) -> bool:
+    """Whether a log-in with a device is told of, by a mail that is kept and announced."""
+    now, arrived = NOON + timedelta(minutes=minute), arrival(account, device, most)
+    notice = replace(arrived.notice, create_time=now, details={"device": "phone"})
+    session = replace(new_session(account), create_time=now)
+    assert await kept.store.put_session(session, account, b"t0", 99, replace(arrived, notice=notice))
+    sent = await kept.store.mail(notice.mail_id)
+    assert sent in (None, notice)
+    announced = (MailRequested.type, "mail", notice.mail_id, 1) in await kept.announced()
+    assert announced == (sent is not None)
+    return announced
 
 
 async def enrolled(kept: Kept, account: Account) -> Account:
@@ -131,6 +150,21 @@ async def test_a_reset_of_nobody_goes_to_nobody(kept: Kept) -> None:
     assert (sent.kind, sent.email) == (MailKind.NOBODY, "")
     assert await kept.store.reset_account(mail_id, NOON) is None
     assert await kept.announced() == [(MailRequested.type, "mail", mail_id, 1)]
+
+
+async def test_a_mail_keeps_what_its_text_needs(kept: Kept) -> None:
+    """Whatever a mail is about, its details come back as they were given; most have none."""
+    details = {"device": 'Ada\'s "phone" 📱', "moment": "2026-05-01T12:00:00+00:00"}
+    account = await opened(kept)
+    notice = replace(mail(MailKind.PASSWORD_CHANGED), details=details)
+    assert await kept.store.set_password(account, account, SessionId(""), *told(notice))
+    for sent in (replace(mail(), details=details), mail()):
+        await kept.store.sign_up(sent, LATER, MailRequested.of(CALLER, sent))
+        assert await kept.store.mail(sent.mail_id) == replace(sent, kind=MailKind.ALREADY_REGISTERED)
+    asked = replace(mail(MailKind.RESET), details=details)
+    await kept.store.request_reset(asked, LATER, MailRequested.of(CALLER, asked))
+    for sent in (notice, asked):
+        assert await kept.store.mail(sent.mail_id) == sent
 
 
 async def test_a_reset_is_used_once_and_ends_everything(kept: Kept) -> None:
@@ -199,8 +233,35 @@ async def test_what_was_shown_must_still_be_true(kept: Kept) -> None:
         assert not await kept.store.put_challenge(b"c", shown, "phone", LATER)
         assert await kept.store.challenged(b"c", NOON) is None
         session = new_session(account)
-        assert not await kept.store.put_session(session, shown, b"t0", 9)
+        assert not await kept.store.put_session(session, shown, b"t0", 9, arrival(account))
         assert await living(kept, session) is None
+    assert not await told_of(kept, account, b"laptop"), "what did not begin was no first device"
+
+
+async def test_a_new_device_is_told_of_once(kept: Kept) -> None:
+    """An account's first device is not told of, another one is at its first log-in, whoever else uses it."""
+    ada, bob = await opened(kept), await opened(kept, "bob@example.com")
+    told_ada = [await told_of(kept, ada, device) for device in (b"phone", b"phone", b"laptop", b"laptop", b"phone")]
+    assert told_ada == [False, False, True, False, False]
+    assert [await told_of(kept, bob, device) for device in (b"laptop", b"phone")] == [False, True]
+
+
+async def test_the_device_used_longest_ago_is_forgotten(kept: Kept) -> None:
+    """An account remembers so many devices; one more takes the place of the one that was used longest ago."""
+    account = await opened(kept)
+    used = [b"a", b"b", b"a", b"c", b"a", b"b"]
+    told = [await told_of(kept, account, device, most=2, minute=minute) for minute, device in enumerate(used)]
+    assert told == [False, True, False, True, False, True]
+
+
+async def test_a_reset_forgets_no_device(kept: Kept) -> None:
+    """After a reset a known device is known, and any other is told of."""
+    account = await opened(kept)
+    assert not await told_of(kept, account, b"phone")
+    new = replace(account, password_hash="new")
+    notice = told(mail(MailKind.PASSWORD_CHANGED))
+    assert await kept.store.reset_password(await asked_reset(kept), account, new, NOON, *notice)
+    assert [await told_of(kept, new, device) for device in (b"phone", b"laptop")] == [False, True]
 
 
 async def test_a_refresh_token_rotates_once(kept: Kept) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mesh.model import Caller, OrganisationId, UserId
 from services.billing.domain import posting
+from services.billing.domain.drift import Drift, DriftKind, Reconciled
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -25,7 +26,6 @@ from services.billing.domain.entities import (
 from services.billing.domain.events import ChargeDue, due
 from services.billing.domain.money import Money
 from services.billing.domain.ports import ProviderEntry
-from services.billing.domain.reconciliation import Drift, DriftKind, Reconciled
 from tests.contract.billing.stores import Kept
 from tests.fakes.billing import ENTITY
 

@@ -65,6 +65,17 @@ async def test_what_was_created_is_read(kept: Kept) -> None:
     assert await kept.announced() == []
 
 
+async def test_what_is_somebody_s_can_belong_to_another_organisation(kept: Kept) -> None:
+    """Profile and preferences go together and stay as they are, as do those of others."""
+    await create(kept, ADA, BOB)
+    other = OrganisationId("organisation_2")
+    for _ in range(2):
+        await kept.store.settle(ADA, other)
+    assert await kept.store.profile(ADA) == replace(profile(ADA), organisation_id=other)
+    assert await kept.store.preferences(ADA) == replace(preferences(ADA), organisation_id=other)
+    assert await kept.store.profile(BOB) == profile(BOB)
+
+
 async def test_nothing_is_read_of_a_stranger(kept: Kept) -> None:
     """Who was never created has neither profile nor preferences."""
     assert await kept.store.profile(ADA) is None

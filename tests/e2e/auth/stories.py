@@ -8,7 +8,7 @@ import httpx
 from tulle.auth.v1 import auth_pb2, contacts_pb2
 
 from mesh.model import new_id
-from tests.e2e.auth import api_keys, passkeys
+from tests.e2e.auth import api_keys, organisations, passkeys
 from tests.e2e.people import Person, next_code
 from tests.e2e.stories import Scene, Stories, again_and_again, post
 
@@ -230,5 +230,6 @@ async def _(scene: Scene) -> httpx.Response:
     return await post(person, f"/v1/auth/accounts/{person.user_id}:revokeRole", role="ROLE_ADMINISTRATOR")
 
 
+organisations.tell(STORIES)
 passkeys.tell(STORIES)
 api_keys.tell(STORIES)

@@ -15,7 +15,7 @@ from services.auth.api_keys_store import PostgresApiKeys
 from services.auth.domain.api_keys import ApiKey
 from services.auth.domain.entities import Account, Mail, MailKind, MailRequested, Session
 from services.auth.store import PostgresStore, sql
-from tests.integration.auth.test_races import account, apart, reset, session
+from tests.integration.auth.test_races import account, apart, arrival, reset, session
 
 NOW = datetime.now(UTC)
 AT_ONCE = 8
@@ -61,7 +61,7 @@ async def rotate(api_keys: PostgresApiKeys, of: Account, old: ApiKey, secret_has
 async def made(store: PostgresStore, api_keys: PostgresApiKeys) -> tuple[Account, ApiKey]:
     ada = await account(store)
     begun = session(ada)
-    assert await store.put_session(begun, ada, b"t", 9)
+    assert await store.put_session(begun, ada, b"t", 9, arrival(ada))
     one = api_key(ada)
     assert await put(api_keys, ada, begun, one)
     return ada, one
@@ -121,7 +121,7 @@ async def test_a_key_that_waits_for_a_reset_is_not_made(store: PostgresStore, ap
     """Whoever is put out by a new password while a key of theirs is being made has none afterwards."""
     ada = await account(store)
     begun = session(ada)
-    assert await store.put_session(begun, ada, b"t", 9)
+    assert await store.put_session(begun, ada, b"t", 9, arrival(ada))
     async with store.database.transaction() as connection:
         await sql.lock_account(connection, user_id=ada.user_id)
         waiting = apart(put(api_keys, ada, begun, api_key(ada)))
@@ -136,7 +136,7 @@ async def test_a_reset_takes_a_key_that_was_made_beside_it(store: PostgresStore,
     """A key that was being put when the reset came goes with all the others."""
     ada = await account(store)
     begun = session(ada)
-    assert await store.put_session(begun, ada, b"t", 9)
+    assert await store.put_session(begun, ada, b"t", 9, arrival(ada))
     async with store.database.transaction():
         assert await put(api_keys, ada, begun, api_key(ada))
         resetting = apart(reset(store, ada))
@@ -163,7 +163,7 @@ async def test_what_has_expired_is_cleaned_away(
     """Keys go with the next cleaning after their end, and no others."""
     ada, one = await made(store, api_keys)
     begun = session(ada)
-    assert await store.put_session(begun, ada, b"u", 9)
+    assert await store.put_session(begun, ada, b"u", 9, arrival(ada))
     assert await put(api_keys, ada, begun, replace(api_key(ada), expire_time=NOW - timedelta(seconds=1)))
     async with database.connection() as connection:
         assert [await api_keys_store.sql.clean(connection, now=NOW, batch=9) for _ in range(2)] == [1, 0]

@@ -14,7 +14,7 @@ from services.auth.domain.entities import Account, Mail, MailKind, MailRequested
 from services.auth.domain.passkeys import Passkey
 from services.auth.passkeys_store import PostgresPasskeys
 from services.auth.store import PostgresStore, sql
-from tests.integration.auth.test_races import account, apart, reset, session
+from tests.integration.auth.test_races import account, apart, arrival, reset, session
 
 NOW = datetime.now(UTC)
 CHALLENGE = b"c" * 32
@@ -52,7 +52,7 @@ async def put(passkeys: PostgresPasskeys, of: Account, by: Session, one: Passkey
 async def logged_in(store: PostgresStore) -> tuple[Account, Session]:
     ada = await account(store)
     begun = session(ada)
-    assert await store.put_session(begun, ada, b"t", 9)
+    assert await store.put_session(begun, ada, b"t", 9, arrival(ada))
     return ada, begun
 
 

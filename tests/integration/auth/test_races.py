@@ -13,10 +13,12 @@ import pytest
 
 from infra.postgres import Database
 from mesh.model import ADMINISTRATOR, Caller, OrganisationId, SessionId, UserId, new_id
+from services.auth.domain.devices import Arrival
 from services.auth.domain.entities import Account, AccountCreated, Mail, MailKind, MailRequested, RolesChanged, Session
 from services.auth.store import PostgresStore, sql
 
 NOW = datetime.now(UTC)
+LONG_AGO = NOW - timedelta(days=200)
 LATER = NOW + timedelta(days=1)
 CALLER = Caller("gateway")
 
@@ -63,6 +65,25 @@ async def reset(store: PostgresStore, of: Account) -> bool:
     return await store.reset_password(asked.mail_id, of, new, NOW, notice, MailRequested.of(CALLER, notice))
 
 
+def arrival(of: Account, device: bytes = b"phone") -> Arrival:
+    notice = mail(MailKind.NEW_DEVICE, of.email)
+    return Arrival(device_hash=device, most=30, notice=notice, event=MailRequested.of(CALLER, notice))
+
+
+async def log_in(store: PostgresStore, of: Account, device: bytes = b"phone") -> bool:
+    begun = replace(session(of), create_time=datetime.now(UTC))
+    return await store.put_session(begun, of, b"t", 99, arrival(of, device))
+
+
+async def notices(store: PostgresStore) -> list[int]:
+    """How many mails tell of new devices, and how many of these are announced."""
+    async with store.database.connection() as connection:
+        mails = await connection.fetch("SELECT mail_id FROM mails WHERE kind = 'new_device'")
+        announced = await connection.fetch("SELECT aggregate_id FROM outbox WHERE resource = 'mail'")
+    wanted = {mail_id for (mail_id,) in mails}
+    return [len(wanted), sum(mail_id in wanted for (mail_id,) in announced)]
+
+
 def apart(work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
     """A task outside of the transaction that is open here."""
     return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
@@ -73,7 +94,7 @@ async def test_a_log_in_that_waits_for_a_reset_does_not_begin(store: PostgresSto
     ada = await account(store)
     async with store.database.transaction() as connection:
         await sql.lock_account(connection, user_id=ada.user_id)
-        waiting = apart(store.put_session(session(ada), ada, b"t", 9))
+        waiting = apart(log_in(store, ada))
         await asyncio.sleep(0.1)
         assert not waiting.done()
         assert await reset(store, ada)
@@ -85,12 +106,66 @@ async def test_a_reset_ends_a_session_that_began_beside_it(store: PostgresStore)
     """A session that was being put when the reset came ends with all the others."""
     ada = await account(store)
     async with store.database.transaction():
-        assert await store.put_session(session(ada), ada, b"t", 9)
+        assert await log_in(store, ada)
         resetting = apart(reset(store, ada))
         await asyncio.sleep(0.1)
         assert not resetting.done()
     assert await resetting
     assert await store.sessions(ada.user_id, NOW, NOW - timedelta(days=1), 9) == []
+
+
+async def test_two_log_ins_from_a_new_device_are_told_of_once(store: PostgresStore) -> None:
+    """The later one waits for the earlier, and finds its device known."""
+    ada = await account(store)
+    assert await log_in(store, ada)
+    async with store.database.transaction():
+        assert await log_in(store, ada, b"laptop")
+        waiting = apart(log_in(store, ada, b"laptop"))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert await waiting
+    assert await notices(store) == [1, 1]
+    assert len(await store.sessions(ada.user_id, NOW, NOW - timedelta(days=1), 9)) == 3
+
+
+async def test_many_log_ins_at_once_are_told_of_once_for_each_device(store: PostgresStore) -> None:
+    """However many come together from however many devices, all begin and none is in another's way."""
+    ada = await account(store)
+    assert await log_in(store, ada)
+    for count in range(1, 11):
+        new = [f"{count}/{number}".encode() for number in range(4)] * 3
+        begun = await asyncio.gather(*(apart(log_in(store, ada, device)) for device in new))
+        assert begun == [True] * len(new)
+        assert await notices(store) == [4 * count] * 2
+
+
+async def test_a_log_in_that_is_undone_has_told_nobody(store: PostgresStore) -> None:
+    """Session, device, mail and announcement are committed together or not at all; the next one is told of."""
+    ada = await account(store)
+    assert await log_in(store, ada)
+    with pytest.raises(ZeroDivisionError):
+        async with store.database.transaction():
+            assert await log_in(store, ada, b"laptop")
+            raise ZeroDivisionError
+    assert await notices(store) == [0, 0]
+    assert await log_in(store, ada, b"laptop")
+    assert await notices(store) == [1, 1]
+
+
+async def test_a_device_that_is_not_used_is_forgotten(store: PostgresStore) -> None:
+    """What was used lately stays; an account that forgets its last device is still told of the next."""
+    ada, bob = await account(store), await account(store, "bob@example.com")
+    for one in (ada, bob):
+        assert await log_in(store, one)
+    async with store.database.connection() as connection:
+        await connection.execute("UPDATE devices SET use_time = $1 WHERE user_id = $2", LONG_AGO, ada.user_id)
+        before = NOW - timedelta(days=1)
+        cleaned = [await sql.clean_devices(connection, before=before, batch=9) for _ in range(2)]
+    assert cleaned == [1, 0]
+    assert await log_in(store, bob)
+    assert await notices(store) == [0, 0]
+    assert await log_in(store, ada)
+    assert await notices(store) == [1, 1]
 
 
 async def test_two_administrators_cannot_remove_each_other(store: PostgresStore) -> None:

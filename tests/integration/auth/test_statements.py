@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from infra.postgres import Database
-from services.auth import api_keys_store, passkeys_store, store
+from services.auth import api_keys_store, organisations_store, passkeys_store, store
 
 STATEMENTS = [
     getattr(module.sql, name).sql
-    for module in (store, passkeys_store, api_keys_store)
+    for module in (store, passkeys_store, organisations_store, api_keys_store)
     for name in module.sql.available_queries
     if not name.endswith("_cursor")
 ]

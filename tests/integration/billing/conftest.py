@@ -28,14 +28,14 @@ STUBS = {"Billing": BillingServiceStub, "Invoices": InvoicesServiceStub, "Accoun
 
 
 class Tokens:
-    """Takes `<user id>` or `<user id>/<role>` for an access token, and every session for alive."""
+    """Takes `<user id>`, of an owner, or `<user id>/<role>` for an access token, and every session for alive."""
 
     async def verify(self, token: str) -> tuple[User, float]:
         user_id, _, role = token.partition("/")
         if not user_id.startswith("user_"):
             raise Unauthenticated
         organisation = OrganisationId(f"organisation_of_{user_id}")
-        roles = frozenset([role] if role else [])
+        roles = frozenset([role or "owner"])
         return User(UserId(user_id), organisation, SessionId("session_1"), roles), time.time() + 300
 
     async def check(self, user: User) -> User:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from faults.checker import LAWS, Run, check
+from faults.checker import LAWS, check
 from faults.evidence import Evidence
 from faults.journal import Operation
+from faults.run import Run
 from infra.local.mailbox import Caught
 from services import topology
 
@@ -23,6 +24,17 @@ CREATED = {
     "publish_at": None,
 }
 WANTED = {**CREATED, "event_id": "event_2", "type": "tulle.auth.v1.MailRequested", "aggregate_id": "mail_1"}
+PAID = {**CREATED, "event_id": "event_3", "type": "tulle.billing.v1.InvoicePaid", "aggregate_id": "invoice_1"}
+TOLD = {
+    "event_id": "event_3",
+    "channel": "mail",
+    "delivery_id": "delivery_3",
+    "kind": "invoice_paid",
+    "state": "sent",
+    "repeatable": False,
+    "digest_id": None,
+}
+INVOICE = {"invoice_id": "invoice_1", "paid": 500, "state": "paid", "number": "EX-000001"}
 CAPTURED = {
     "object": "payment_intent",
     "id": "pi_1",
@@ -62,6 +74,8 @@ GOOD = Run(
         refresh("again"),
         operation("same successor", same=True),
         operation("invoice", invoice_id="invoice_1", paid=True),
+        operation("inbox", numbers=[1]),
+        operation("inbox", numbers=[2, 1]),
         refresh("spent", 401),
         refresh("revoked", 401),
     ],
@@ -71,24 +85,30 @@ GOOD = Run(
     lags=[],
     evidence=Evidence(
         calm=True,
-        outbox={name: [CREATED, WANTED] if name == "auth" else [] for name in WORKLOADS},
+        outbox={name: {"auth": [CREATED, WANTED], "billing": [PAID]}.get(name, []) for name in WORKLOADS},
         inbox={
-            name: [{"event_id": "event_1"}, {"event_id": "event_2"}] if name != "auth" else [] for name in WORKLOADS
+            name: [{"event_id": f"event_{number}"} for number in (1, 2, 3)] if name != "auth" else []
+            for name in WORKLOADS
         },
         parked={name: [] for name in WORKLOADS}
         | {"users": [{"event_id": "TULLE_AUTH:9", "type": "x", "aggregate_id": "", "dead_at": 1, "error": ""}]},
         accounts=[{"user_id": "user_1", "email": "ada@example.org"}],
         wanted_mails=[{"mail_id": "mail_1", "kind": "verify", "email": "ada@example.org"}],
         profiles=[{"user_id": "user_1", "display_name": "two"}],
-        deliveries=[{"event_id": "event_2", "channel": "mail", "mail_id": "mail_1", "state": "sent"}],
-        invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "paid"}],
+        deliveries=[
+            {**TOLD, "event_id": "event_2", "kind": "", "mail_id": "mail_1", "repeatable": True},
+            {**TOLD, "mail_id": ""},
+            {**TOLD, "mail_id": "", "channel": "in_app", "delivery_id": "delivery_4"},
+        ],
+        inboxes=[{"user_id": "user_1", "kind": "invoice_paid", "variables": "{}"}],
+        invoices=[INVOICE, {**INVOICE, "invoice_id": "invoice_2", "paid": 0, "state": "draft", "number": ""}],
         charges=[{"charge_id": "charge_1", "invoice_id": "invoice_1"}],
         entries=[
-            {"source": "charge_1", "currency": "EUR", "amount": 500},
-            {"source": "charge_1", "currency": "EUR", "amount": -500},
+            {"source": "charge:charge_1", "currency": "EUR", "account": "clearing", "amount": 500},
+            {"source": "charge:charge_1", "currency": "EUR", "account": "receivable", "amount": -500},
         ],
         provider=[CAPTURED, {**CAPTURED, "status": "processing"}, CAPTURED, {"object": "refund", "id": "re_1"}],
-        mails=[_mail("mail_1", "ada@example.org")],
+        mails=[_mail("mail_1", "ada@example.org"), _mail("delivery_3", "ada@example.org")],
         logs={"auth.log": "nothing"},
     ),
 )
@@ -113,6 +133,7 @@ def _lacking(workload: str) -> dict[str, Any]:
 
 BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
     "something never ends": ("rest-comes", _evidence(calm=False)),
+    "somebody who gets no answer": ("rest-comes", _also(operation("gave up"))),
     "a lost account": ("writes-stay", _evidence(accounts=[])),
     "a lost change": ("writes-stay", _evidence(profiles=[{"user_id": "user_1", "display_name": ""}])),
     "an older change": ("writes-stay", _also(change("three"))),
@@ -133,6 +154,15 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
         "mails-arrive",
         _evidence(mails=[_mail("mail_1", "bob@example.org")]),
     ),
+    "a mail that went out twice": (
+        "told-once",
+        _evidence(mails=[*GOOD.evidence.mails, _mail("delivery_3", "ada@example.org")]),
+    ),
+    "a mail that is said to have gone out": ("told-once", _evidence(mails=GOOD.evidence.mails[:1])),
+    "a payment of which nobody hears": ("told-once", _evidence(deliveries=GOOD.evidence.deliveries[:1])),
+    "two messages about one payment": ("told-once", _evidence(inboxes=[*GOOD.evidence.inboxes] * 2)),
+    "a message twice in one look": ("told-once", _also(operation("inbox", numbers=[2, 2, 1]))),
+    "a message that is gone": ("told-once", _also(operation("inbox", numbers=[1]))),
     "a sign-up that counted twice": (
         "requests-count-once",
         _evidence(
@@ -149,11 +179,21 @@ BROKEN: dict[str, tuple[str, Callable[[Run], Run]]] = {
         "money-is-true",
         _evidence(provider=[CAPTURED, {**CAPTURED, "id": "pi_2"}]),
     ),
-    "money that nobody has": ("money-is-true", _evidence(provider=[])),
-    "a payment that is forgotten": (
+    "two charges of one invoice": (
         "money-is-true",
-        _evidence(invoices=[{"invoice_id": "invoice_1", "paid": 500, "state": "open"}]),
+        _evidence(
+            charges=[*GOOD.evidence.charges, {"charge_id": "charge_2", "invoice_id": "invoice_1"}],
+            provider=[CAPTURED, {**CAPTURED, "id": "pi_2", "metadata": {"charge_id": "charge_2"}}],
+            invoices=[{**INVOICE, "paid": 1000}],
+        ),
     ),
+    "money that nobody has": ("money-is-true", _evidence(provider=[])),
+    "money of which the books know nothing": ("money-is-true", _evidence(entries=[])),
+    "a gap in the numbers": (
+        "money-is-true",
+        _evidence(invoices=[INVOICE, {**INVOICE, "invoice_id": "invoice_3", "paid": 0, "number": "EX-000003"}]),
+    ),
+    "a payment that is forgotten": ("money-is-true", _evidence(invoices=[{**INVOICE, "state": "open"}])),
     "an answer to nobody": ("strangers-get-nothing", _also(operation(f"{USERS}/GetProfile", intruder=True))),
     "a call that hangs": ("calls-end", _also(operation(f"{USERS}/GetProfile", begin=1.0, end=9.0))),
     "two successors": ("sessions-end", _also(operation("same successor", same=False))),

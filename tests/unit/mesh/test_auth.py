@@ -24,6 +24,10 @@ class SessionEnded(Unauthenticated):
     """As auth says it."""
 
 
+class MembershipEnded(Unauthenticated):
+    """As auth says it."""
+
+
 @dataclass
 class Auth:
     """Plays the channel to auth: each method answers `answer`, or raises it."""
@@ -37,7 +41,7 @@ class Auth:
         return self._answered()
 
     async def CheckSession(self, request: pb.CheckSessionRequest) -> Any:
-        assert request.session_id == ADA.session_id
+        assert (request.session_id, request.organisation_id) == (ADA.session_id, ADA.organisation_id)
         return self._answered()
 
     def _answered(self) -> Any:
@@ -63,6 +67,14 @@ async def test_a_key_stays_within_its_scopes() -> None:
     assert (await sessions(pb.CheckSessionResponse(user_id="user_1")).check(key)).scopes == key.scopes
 
 
+async def test_an_ended_membership_is_ours_to_tell() -> None:
+    """Whoever is no longer in the organisation of their token is told so, by any method."""
+    with pytest.raises(Unauthenticated) as refused:
+        await sessions(MembershipEnded()).check(ADA)
+    assert (refused.value.reason, refused.value.domain) == ("MEMBERSHIP_ENDED", "")
+    assert refused.value.reason in errors.PLATFORM
+
+
 @pytest.mark.parametrize("answer", [SessionEnded(), pb.CheckSessionResponse(user_id="user_2")])
 async def test_an_ended_session_is_ours_to_tell(answer: Any) -> None:
     """A session that has ended, or is another's, is an answer that any method may give."""
@@ -76,7 +88,7 @@ async def test_a_failing_check_is_no_ended_session(answer: Error) -> None:
     """When auth cannot say, or refuses us, the user is not told to log in again."""
     with pytest.raises(type(answer)) as refused:
         await sessions(answer).check(ADA)
-    assert refused.value.reason != "SESSION_ENDED"
+    assert refused.value.reason not in ("SESSION_ENDED", "MEMBERSHIP_ENDED")
 
 
 async def test_tokens_are_verified_with_auths_keys(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from tulle.auth.v1 import auth_pb2
+from tulle.auth.v1 import auth_pb2, contacts_pb2
 
 from mesh import limits, lines
 from mesh.model import OrganisationId, SessionId, User, UserId
@@ -112,6 +112,8 @@ def test_marked_fields_are_hidden() -> None:
     assert shown == {"email": HIDDEN, "password": HIDDEN}
     assert redacted(auth_pb2.SignUpRequest(request_id="7")) == {"request_id": "7"}
     assert redacted(ask("Ada")) == {"profile": {"display_name": HIDDEN}}
+    mail = contacts_pb2.Mail(mail_id="mail_1", details={"device": "Ada's phone"})
+    assert redacted(mail) == {"mail_id": "mail_1", "details": HIDDEN}
 
 
 def test_the_log_has_no_values_of_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

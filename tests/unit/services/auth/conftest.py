@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pyotp
 import pytest
 
-from mesh.model import Caller, User
+from mesh.model import Caller, OrganisationId, User
 from services.auth.ceremonies import WebAuthn
 from services.auth.common import common_passwords
 from services.auth.domain.accounts import Accounts
@@ -18,7 +18,10 @@ from services.auth.domain.api_keys import ApiKey, ApiKeys
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.codes import STEP, Codes
 from services.auth.domain.credentials import Credentials
+from services.auth.domain.devices import Devices
 from services.auth.domain.entities import Issued, MailKind, SignedIn
+from services.auth.domain.membership import Bounds, Invitation
+from services.auth.domain.organisations import Organisations
 from services.auth.domain.passkeys import Passkey, Passkeys
 from services.auth.domain.refresh import mailed_token
 from services.auth.domain.second_factor import SecondFactor
@@ -28,9 +31,11 @@ from services.auth.sealing import AesBox
 from tests.fakes.api_keys import FakeApiKeys
 from tests.fakes.auth import FakeStore
 from tests.fakes.authenticator import Authenticator
+from tests.fakes.organisations import FakeOrganisations
 from tests.fakes.passkeys import FakePasskeys
 
 KEY = b"key"
+BOUNDS = Bounds(organisations=2, members=3, invitations=2, invitation_life=timedelta(days=7))
 URL = "https://app.example.org"
 ADA = "ada@example.com"
 PASSWORD = "a door of blue glass"
@@ -54,7 +59,7 @@ class Unthrottled:
 
 class Unsigned:
     async def access_token(self, signed_in: SignedIn) -> tuple[str, int]:
-        return signed_in.session.session_id, 300
+        return f"{signed_in.organisation_id} {','.join(sorted(signed_in.roles))}", 300
 
     async def key_token(self, user: User) -> tuple[str, int]:
         """Says all that a token would."""
@@ -93,7 +98,9 @@ class World:
         common = common_passwords()
         self.accounts = Accounts(self.store, authentication, self.hasher, self.throttle, common, KEY, self.clock)
         self.second_factor = SecondFactor(self.store, authentication, self.accounts, codes)
-        self.sessions = Sessions(self.store, authentication, Unsigned(), KEY, self.clock)
+        devices = Devices(b"pepper", 9)
+        self.sessions = Sessions(self.store, authentication, devices, Unsigned(), KEY, self.clock)
+        self.organisations = Organisations(FakeOrganisations(self.store), self.accounts, BOUNDS, self.clock)
         kept = FakePasskeys(self.store)
         self.passkeys = Passkeys(kept, WebAuthn([URL]), authentication, self.accounts, self.sessions, self.clock)
         keys = FakeApiKeys(self.store)
@@ -121,16 +128,47 @@ class World:
         await self.accounts.sign_up(NOBODY, email)
         await self.accounts.verify_email(NOBODY, self.mailed(MailKind.VERIFY), PASSWORD)
 
-    async def log_in(self, password: str = PASSWORD) -> Issued:
-        issued = await self.sessions.log_in(NOBODY, ADA, password, "phone")
+    async def log_in(self, password: str = PASSWORD, email: str = ADA) -> Issued:
+        issued = await self.sessions.log_in(NOBODY, email, password, "phone")
         assert isinstance(issued, Issued)
         return issued
 
-    async def caller(self) -> Caller:
-        """Ada, logged in."""
-        found = await self.sessions.living((await self.log_in()).session_id)
+    async def caller(self, email: str = ADA) -> Caller:
+        """Ada, or somebody else with an account, logged in."""
+        found = await self.sessions.living((await self.log_in(email=email)).session_id)
         user = User(found.session.user_id, found.organisation_id, found.session.session_id, found.roles)
         return Caller("gateway", user, address=NOBODY.address)
+
+    async def newcomer(self, email: str) -> Caller:
+        """Somebody who signs up and logs in."""
+        await self.sign_up(email)
+        return await self.caller(email)
+
+    async def within(self, caller: Caller, organisation_id: OrganisationId) -> Caller:
+        """The same, with a token for that organisation, checked afresh."""
+        await self.sessions.switch(caller, organisation_id)
+        return await self.again(replace(caller, user=replace(caller.signed_in, organisation_id=organisation_id)))
+
+    async def again(self, caller: Caller) -> Caller:
+        """The same with what is true now."""
+        return replace(caller, user=await self.sessions.check(caller.signed_in))
+
+    async def founder(self, email: str = ADA, name: str = "Torres") -> Caller:
+        """The owner of a new organisation, in it."""
+        owner = await self.newcomer(email)
+        return await self.within(owner, (await self.organisations.create(owner, name)).organisation_id)
+
+    async def invite(self, by: Caller, email: str, role: str) -> tuple[Invitation, str]:
+        """An invitation, and the token in its mail."""
+        invitation = await self.organisations.invite(by, email, role)
+        return invitation, mailed_token(KEY, invitation.mail_id)
+
+    async def joining(self, by: Caller, email: str, role: str) -> Caller:
+        """A newcomer who is invited, joins and switches."""
+        person = await self.newcomer(email)
+        _, token = await self.invite(by, email, role)
+        joined = await self.organisations.accept(person, token)
+        return await self.within(person, joined.organisation_id)
 
     async def challenge(self, password: str = PASSWORD) -> str:
         challenge = await self.sessions.log_in(NOBODY, ADA, password, "phone")
@@ -150,7 +188,7 @@ class World:
         return await self.api_keys.create(ada, "nightly export", scopes or ("billing.read",), None, PASSWORD, "")
 
     async def use_passkey(self, device: Authenticator) -> Issued:
-        return await self.passkeys.finish_log_in(device.get(await self.passkeys.begin_log_in()), "phone")
+        return await self.passkeys.finish_log_in(NOBODY, device.get(await self.passkeys.begin_log_in()), "phone")
 
 
 @pytest.fixture

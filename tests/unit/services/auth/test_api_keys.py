@@ -31,10 +31,12 @@ from services.auth.domain.errors import (
     BadCode,
     BadCredentials,
     BadExpireTime,
+    MembershipEnded,
     SessionEnded,
     TooManyApiKeys,
     UnknownScope,
 )
+from services.auth.domain.membership import OWNER
 from tests.unit.services.auth.conftest import PASSWORD, World
 
 SECOND = timedelta(seconds=1)
@@ -65,12 +67,12 @@ def altered(text: str) -> str:
 
 
 async def test_a_key_is_exchanged_for_a_token(world: World, ada: Caller) -> None:
-    """For its owner, in its organisation, with its scopes, and without the roles that the platform gives."""
+    """For its owner, with their role in its organisation, its scopes, and without the roles that the platform gives."""
     user_id = ada.signed_in.user_id
-    world.store.accounts[user_id] = replace(world.store.accounts[user_id], roles=frozenset({ADMINISTRATOR, "member"}))
+    world.store.accounts[user_id] = replace(world.store.accounts[user_id], roles=frozenset({ADMINISTRATOR}))
     key, text = await world.make_key(ada, "users.read", "billing.read")
     token, life, organisation_id = await world.api_keys.exchange(text)
-    assert token == f"{key.api_key_id} {user_id} ['member'] ['billing.read', 'users.read']"
+    assert token == f"{key.api_key_id} {user_id} ['owner'] ['billing.read', 'users.read']"
     assert (life, organisation_id) == (300, ada.signed_in.organisation_id)
 
 
@@ -291,10 +293,12 @@ async def test_a_credential_that_lives_is_its_user_as_true_now(world: World, ada
     user, roles = ada.signed_in, frozenset({ADMINISTRATOR})
     key, _ = await world.make_key(ada, "users.read")
     world.store.accounts[user.user_id] = replace(world.store.accounts[user.user_id], roles=roles)
-    assert await world.credentials.check(user) == replace(user, roles=roles)
+    assert await world.credentials.check(user) == replace(user, roles=roles | {OWNER})
     by_key = User(user.user_id, user.organisation_id, SessionId(key.api_key_id), roles, frozenset({"users.read"}))
-    for claimed in (by_key, replace(by_key, scopes=None), replace(by_key, organisation_id=OrganisationId("o"))):
-        assert await world.credentials.check(claimed) == replace(by_key, roles=frozenset())
+    for claimed in (by_key, replace(by_key, scopes=None)):
+        assert await world.credentials.check(claimed) == replace(by_key, roles=frozenset({OWNER}))
+    with pytest.raises(MembershipEnded):
+        await world.credentials.check(replace(by_key, organisation_id=OrganisationId("o")))
     with pytest.raises(SessionEnded):
         await world.credentials.check(replace(by_key, user_id=UserId(new_id("user"))))
 

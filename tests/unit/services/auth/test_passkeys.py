@@ -39,7 +39,7 @@ from tests.fakes.authenticator import (
     plain,
     rs256,
 )
-from tests.unit.services.auth.conftest import PASSWORD, URL, World
+from tests.unit.services.auth.conftest import NOBODY, PASSWORD, URL, World
 
 
 @pytest.fixture
@@ -198,9 +198,9 @@ async def test_an_answer_is_good_once(world: World, ada: Caller) -> None:
         await world.passkeys.finish_registration(ada, made, "phone")
     options = await world.passkeys.begin_log_in()
     answer = device.get(options)
-    assert await world.passkeys.finish_log_in(answer, "phone")
+    assert await world.passkeys.finish_log_in(NOBODY, answer, "phone")
     with pytest.raises(BadPasskey):
-        await world.passkeys.finish_log_in(answer, "phone")
+        await world.passkeys.finish_log_in(NOBODY, answer, "phone")
 
 
 async def test_an_answer_may_take_five_minutes(world: World, ada: Caller) -> None:
@@ -213,7 +213,7 @@ async def test_an_answer_may_take_five_minutes(world: World, ada: Caller) -> Non
     with pytest.raises(BadRegistration):
         await world.passkeys.finish_registration(ada, made, "phone")
     with pytest.raises(BadPasskey):
-        await world.passkeys.finish_log_in(answer, "phone")
+        await world.passkeys.finish_log_in(NOBODY, answer, "phone")
 
 
 async def test_a_registration_is_the_session_s_that_began(world: World, ada: Caller) -> None:
@@ -223,11 +223,11 @@ async def test_a_registration_is_the_session_s_that_began(world: World, ada: Cal
     with pytest.raises(BadRegistration):
         await world.passkeys.finish_registration(other, device.create(options), "phone")
     with pytest.raises(BadPasskey):
-        await world.passkeys.finish_log_in(device.create(options), "phone")
+        await world.passkeys.finish_log_in(NOBODY, device.create(options), "phone")
     added = await world.passkeys.finish_registration(ada, device.create(options), "phone")
     again = json.loads(await world.passkeys.begin_registration(ada, PASSWORD, ""))
     with pytest.raises(BadPasskey):
-        await world.passkeys.finish_log_in(device.get(json.dumps({**again, "rpId": "x"})), "phone")
+        await world.passkeys.finish_log_in(NOBODY, device.get(json.dumps({**again, "rpId": "x"})), "phone")
     assert await world.passkeys.list_passkeys(ada) == [added]
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.billing.domain.drift import DriftKind, drifts
 from services.billing.domain.money import Money
 from services.billing.domain.ports import ProviderEntry
-from services.billing.domain.reconciliation import DriftKind, Reconciliation, drifts
+from services.billing.domain.reconciliation import Reconciliation
 from tests.unit.services.billing.world import World
 
 DAY = datetime(2026, 2, 1, tzinfo=UTC)

@@ -17,8 +17,12 @@ VARIABLES = {
     "amount_minor": "123456",
     "currency": "EUR",
     "next_attempt_time": "2026-01-02T23:30:00+00:00",
+    "device": "Ada's <b>phone",
+    "log_in_time": "2026-01-02T23:30:00+00:00",
     "items": "- <b>one\n- two",
     "zone": "Europe/Berlin",
+    "organisation": "Torres <b>",
+    "role": "manager",
 }
 LETTERS = Templates(url="http://x")
 

@@ -127,6 +127,17 @@ class TestReading:
         await make(users, "user_ada")
         assert await users.profile(ADA, "") == early
 
+    async def test_the_event_says_whose_a_profile_is(self, users: Users) -> None:
+        """Who came first with a token for another organisation has a profile in their own once they are announced."""
+        team = OrganisationId("organisation_of_others")
+        early = replace(ADA, user=replace(ADA.signed_in, organisation_id=team))
+        await users.update_profile(early, ProfileChange(handle="ada"))
+        assert await users.preferences(early)
+        await users.settle(ADA.signed_in.user_id, ORGANISATION)
+        settled, theirs = await users.profile(early, ""), await users.preferences(early)
+        assert isinstance(settled, Profile)
+        assert (settled.organisation_id, settled.handle, theirs.organisation_id) == (ORGANISATION, "ada", ORGANISATION)
+
     async def test_the_event_does_not_undo_an_early_change(self, users: Users) -> None:
         """What a person changed before their event arrived stays."""
         await users.update_profile(ADA, ProfileChange(handle="ada"))

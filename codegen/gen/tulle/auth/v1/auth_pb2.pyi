@@ -224,6 +224,7 @@ class Tokens(_message.Message):
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """JWT (RFC 9068) for the `authorization: Bearer` header, such as
     `eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJ0dWxsZSJ9.c2ln`.
@@ -238,6 +239,11 @@ class Tokens(_message.Message):
     """Id of the user, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     session_id: _builtins.str
     """Id of the session, such as `session_01k3v7d0h2e8mqz5n7c4y1trab`."""
+    organisation_id: _builtins.str
+    """For which organisation the access token is, such as
+    `organisation_01k3v7c2e5f9rbq0j4mzx8w6td`: the one that the session was
+    switched to, as long as you are in it, else your personal one.
+    """
     def __init__(
         self,
         *,
@@ -246,10 +252,11 @@ class Tokens(_message.Message):
         refresh_token: _builtins.str = ...,
         user_id: _builtins.str = ...,
         session_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "refresh_token", b"refresh_token", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "organisation_id", b"organisation_id", "refresh_token", b"refresh_token", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -859,7 +866,7 @@ class GrantRoleRequest(_message.Message):
     user_id: _builtins.str
     """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     role: _policy_pb2.Role.ValueType
-    """The role."""
+    """A role of the platform. Those of an organisation are given by its owners."""
     def __init__(
         self,
         *,
@@ -885,7 +892,7 @@ class RevokeRoleRequest(_message.Message):
     user_id: _builtins.str
     """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     role: _policy_pb2.Role.ValueType
-    """The role."""
+    """A role of the platform. Those of an organisation are given by its owners."""
     def __init__(
         self,
         *,
@@ -912,7 +919,7 @@ class AccountRoles(_message.Message):
     """Whose account, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
-        """All roles that the account holds now."""
+        """All roles of the platform that the account holds now."""
 
     def __init__(
         self,
@@ -1026,18 +1033,24 @@ class CheckSessionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session of an access token (`sid`), such as
     `session_01k3v7d0h2e8mqz5n7c4y1trab`; a key's id if it was exchanged for one.
+    """
+    organisation_id: _builtins.str
+    """The organisation of the access token, such as
+    `organisation_01k3v7c2e5f9rbq0j4mzx8w6td`; empty for the session's own.
     """
     def __init__(
         self,
         *,
         session_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1055,7 +1068,9 @@ class CheckSessionResponse(_message.Message):
     """Whose it is, such as `user_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.Role.ValueType]:
-        """Roles that the user holds now."""
+        """Roles that the user holds now: the platform's, and the one in that
+        organisation.
+        """
 
     def __init__(
         self,

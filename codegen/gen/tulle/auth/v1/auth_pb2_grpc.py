@@ -150,7 +150,8 @@ class AuthServiceServicer(object):
 
     def LogIn(self, request, context):
         """Checks address and password. Answers with tokens, or with a challenge when
-        the account has a second factor.
+        the account has a second factor. Of a log-in from a device or network that
+        is new to the account its owner is told by mail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -963,7 +964,8 @@ class AccountsServiceServicer(object):
 
     def CheckSession(self, request, context):
         """Says whether a session, or an API key, still lives and which roles its user
-        holds now. A key's user holds none of the platform's.
+        holds now, in the organisation of an access token. A key's user holds none of
+        the platform's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

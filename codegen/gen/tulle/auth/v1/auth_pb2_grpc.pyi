@@ -44,7 +44,8 @@ class AuthServiceStub:
     """
     LogIn: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogInRequest, _auth_pb2.LogInResponse]
     """Checks address and password. Answers with tokens, or with a challenge when
-    the account has a second factor.
+    the account has a second factor. Of a log-in from a device or network that
+    is new to the account its owner is told by mail.
     """
     CompleteSecondFactor: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CompleteSecondFactorRequest, _auth_pb2.Tokens]
     """Answers a challenge of LogIn with a code, and logs in."""
@@ -105,7 +106,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     LogIn: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogInRequest, _auth_pb2.LogInResponse]  # type: ignore[assignment]
     """Checks address and password. Answers with tokens, or with a challenge when
-    the account has a second factor.
+    the account has a second factor. Of a log-in from a device or network that
+    is new to the account its owner is told by mail.
     """
     CompleteSecondFactor: _aio.UnaryUnaryMultiCallable[_auth_pb2.CompleteSecondFactorRequest, _auth_pb2.Tokens]  # type: ignore[assignment]
     """Answers a challenge of LogIn with a code, and logs in."""
@@ -181,7 +183,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LogInResponse, _abc.Awaitable[_auth_pb2.LogInResponse]]:
         """Checks address and password. Answers with tokens, or with a challenge when
-        the account has a second factor.
+        the account has a second factor. Of a log-in from a device or network that
+        is new to the account its owner is told by mail.
         """
 
     @_abc_1.abstractmethod
@@ -358,7 +361,8 @@ class AccountsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AccountsServiceAsyncStub: ...
     CheckSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CheckSessionRequest, _auth_pb2.CheckSessionResponse]
     """Says whether a session, or an API key, still lives and which roles its user
-    holds now. A key's user holds none of the platform's.
+    holds now, in the organisation of an access token. A key's user holds none of
+    the platform's.
     """
     AppointAdministrator: _grpc.UnaryUnaryMultiCallable[_auth_pb2.AppointAdministratorRequest, _auth_pb2.AccountRoles]
     """Makes a verified account an administrator: how an installation gets its
@@ -372,7 +376,8 @@ class AccountsServiceAsyncStub(AccountsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.CheckSessionRequest, _auth_pb2.CheckSessionResponse]  # type: ignore[assignment]
     """Says whether a session, or an API key, still lives and which roles its user
-    holds now. A key's user holds none of the platform's.
+    holds now, in the organisation of an access token. A key's user holds none of
+    the platform's.
     """
     AppointAdministrator: _aio.UnaryUnaryMultiCallable[_auth_pb2.AppointAdministratorRequest, _auth_pb2.AccountRoles]  # type: ignore[assignment]
     """Makes a verified account an administrator: how an installation gets its
@@ -389,7 +394,8 @@ class AccountsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.CheckSessionResponse, _abc.Awaitable[_auth_pb2.CheckSessionResponse]]:
         """Says whether a session, or an API key, still lives and which roles its user
-        holds now. A key's user holds none of the platform's.
+        holds now, in the organisation of an access token. A key's user holds none of
+        the platform's.
         """
 
     @_abc_1.abstractmethod

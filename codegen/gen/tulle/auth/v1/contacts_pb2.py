@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctulle/auth/v1/contacts.proto\x12\rtulle.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"X\n\x0eGetMailRequest\x12\x46\n\x07mail_id\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xbaH&r$2\"^mail_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x06mailId\"\xc5\x01\n\x04Mail\x12\x17\n\x07mail_id\x18\x01 \x01(\tR\x06mailId\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n\x05\x65mail\x18\x03 \x01(\tB\x06\xb2\xbb\x18\x02\x08\x01R\x05\x65mail\x12\x17\n\x07user_id\x18\x04 \x01(\tR\x06userId\x12\x1c\n\x05token\x18\x05 \x01(\tB\x06\xb2\xbb\x18\x02\x10\x01R\x05token\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"[\n\x11GetContactRequest\x12\x46\n\x07user_id\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xbaH&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x06userId\"@\n\x07\x43ontact\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1c\n\x05\x65mail\x18\x02 \x01(\tB\x06\xb2\xbb\x18\x02\x08\x01R\x05\x65mail2\xf4\x01\n\x0f\x43ontactsService\x12h\n\x07GetMail\x12\x1d.tulle.auth.v1.GetMailRequest\x1a\x13.tulle.auth.v1.Mail\")\xaa\xbb\x18%\x08\x01\"\rnotifications2\x02\x08\x02:\x0eMAIL_NOT_FOUND\x12w\n\nGetContact\x12 .tulle.auth.v1.GetContactRequest\x1a\x16.tulle.auth.v1.Contact\"/\x90\x02\x01\xaa\xbb\x18(\x08\x01\"\rnotifications2\x02\x08\x02:\x11\x41\x43\x43OUNT_NOT_FOUNDb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctulle/auth/v1/contacts.proto\x12\rtulle.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctulle/policy/v1/policy.proto\"X\n\x0eGetMailRequest\x12\x46\n\x07mail_id\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xbaH&r$2\"^mail_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x06mailId\"\xc5\x02\n\x04Mail\x12\x17\n\x07mail_id\x18\x01 \x01(\tR\x06mailId\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n\x05\x65mail\x18\x03 \x01(\tB\x06\xb2\xbb\x18\x02\x08\x01R\x05\x65mail\x12\x17\n\x07user_id\x18\x04 \x01(\tR\x06userId\x12\x1c\n\x05token\x18\x05 \x01(\tB\x06\xb2\xbb\x18\x02\x10\x01R\x05token\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x42\n\x07\x64\x65tails\x18\x07 \x03(\x0b\x32 .tulle.auth.v1.Mail.DetailsEntryB\x06\xb2\xbb\x18\x02\x08\x01R\x07\x64\x65tails\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"[\n\x11GetContactRequest\x12\x46\n\x07user_id\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xbaH&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$R\x06userId\"@\n\x07\x43ontact\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1c\n\x05\x65mail\x18\x02 \x01(\tB\x06\xb2\xbb\x18\x02\x08\x01R\x05\x65mail2\xf4\x01\n\x0f\x43ontactsService\x12h\n\x07GetMail\x12\x1d.tulle.auth.v1.GetMailRequest\x1a\x13.tulle.auth.v1.Mail\")\xaa\xbb\x18%\x08\x01\"\rnotifications2\x02\x08\x02:\x0eMAIL_NOT_FOUND\x12w\n\nGetContact\x12 .tulle.auth.v1.GetContactRequest\x1a\x16.tulle.auth.v1.Contact\"/\x90\x02\x01\xaa\xbb\x18(\x08\x01\"\rnotifications2\x02\x08\x02:\x11\x41\x43\x43OUNT_NOT_FOUNDb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETMAILREQUEST'].fields_by_name['mail_id']._loaded_options = None
   _globals['_GETMAILREQUEST'].fields_by_name['mail_id']._serialized_options = b'\342A\001\002\272H&r$2\"^mail_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+  _globals['_MAIL_DETAILSENTRY']._loaded_options = None
+  _globals['_MAIL_DETAILSENTRY']._serialized_options = b'8\001'
   _globals['_MAIL'].fields_by_name['email']._loaded_options = None
   _globals['_MAIL'].fields_by_name['email']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_MAIL'].fields_by_name['token']._loaded_options = None
   _globals['_MAIL'].fields_by_name['token']._serialized_options = b'\262\273\030\002\020\001'
+  _globals['_MAIL'].fields_by_name['details']._loaded_options = None
+  _globals['_MAIL'].fields_by_name['details']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_GETCONTACTREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETCONTACTREQUEST'].fields_by_name['user_id']._serialized_options = b'\342A\001\002\272H&r$2\"^user_[0-7][0-9a-hjkmnp-tv-z]{25}$'
   _globals['_CONTACT'].fields_by_name['email']._loaded_options = None
@@ -52,11 +56,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMAILREQUEST']._serialized_start=172
   _globals['_GETMAILREQUEST']._serialized_end=260
   _globals['_MAIL']._serialized_start=263
-  _globals['_MAIL']._serialized_end=460
-  _globals['_GETCONTACTREQUEST']._serialized_start=462
-  _globals['_GETCONTACTREQUEST']._serialized_end=553
-  _globals['_CONTACT']._serialized_start=555
-  _globals['_CONTACT']._serialized_end=619
-  _globals['_CONTACTSSERVICE']._serialized_start=622
-  _globals['_CONTACTSSERVICE']._serialized_end=866
+  _globals['_MAIL']._serialized_end=588
+  _globals['_MAIL_DETAILSENTRY']._serialized_start=530
+  _globals['_MAIL_DETAILSENTRY']._serialized_end=588
+  _globals['_GETCONTACTREQUEST']._serialized_start=590
+  _globals['_GETCONTACTREQUEST']._serialized_end=681
+  _globals['_CONTACT']._serialized_start=683
+  _globals['_CONTACT']._serialized_end=747
+  _globals['_CONTACTSSERVICE']._serialized_start=750
+  _globals['_CONTACTSSERVICE']._serialized_end=994
 # @@protoc_insertion_point(module_scope)

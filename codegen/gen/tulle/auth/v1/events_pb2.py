@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tulle.policy.v1 import policy_pb2 as tulle_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atulle/auth/v1/events.proto\x12\rtulle.auth.v1\x1a\x1ctulle/policy/v1/policy.proto\"\x85\x01\n\x0e\x41\x63\x63ountCreated\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId:1\xba\xbb\x18-\n\x0f\x61\x63\x63ount_created\x12\x04\x08\x80\xf5$\x1a\rnotifications\x1a\x05users\"X\n\x0cRolesChanged\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles:\x19\xba\xbb\x18\x15\n\rroles_changed\x12\x04\x08\x80\xf5$\"S\n\rMailRequested\x12\x17\n\x07mail_id\x18\x01 \x01(\tR\x06mailId:)\xba\xbb\x18%\n\x0email_requested\x12\x04\x08\x80\xa3\x05\x1a\rnotificationsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atulle/auth/v1/events.proto\x12\rtulle.auth.v1\x1a\x1ctulle/policy/v1/policy.proto\"\x85\x01\n\x0e\x41\x63\x63ountCreated\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\'\n\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId:1\xba\xbb\x18-\n\x0f\x61\x63\x63ount_created\x12\x04\x08\x80\xf5$\x1a\rnotifications\x1a\x05users\"X\n\x0cRolesChanged\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles:\x19\xba\xbb\x18\x15\n\rroles_changed\x12\x04\x08\x80\xf5$\"y\n\x13OrganisationCreated\x12\'\n\x0forganisation_id\x18\x01 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId: \xba\xbb\x18\x1c\n\x14organisation_created\x12\x04\x08\x80\xf5$\"\x89\x01\n\x11MembershipChanged\x12\'\n\x0forganisation_id\x18\x01 \x01(\tR\x0eorganisationId\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12\x12\n\x04role\x18\x03 \x01(\tR\x04role:\x1e\xba\xbb\x18\x1a\n\x12membership_changed\x12\x04\x08\x80\xf5$\"S\n\rMailRequested\x12\x17\n\x07mail_id\x18\x01 \x01(\tR\x06mailId:)\xba\xbb\x18%\n\x0email_requested\x12\x04\x08\x80\xa3\x05\x1a\rnotificationsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTCREATED']._serialized_options = b'\272\273\030-\n\017account_created\022\004\010\200\365$\032\rnotifications\032\005users'
   _globals['_ROLESCHANGED']._loaded_options = None
   _globals['_ROLESCHANGED']._serialized_options = b'\272\273\030\025\n\rroles_changed\022\004\010\200\365$'
+  _globals['_ORGANISATIONCREATED']._loaded_options = None
+  _globals['_ORGANISATIONCREATED']._serialized_options = b'\272\273\030\034\n\024organisation_created\022\004\010\200\365$'
+  _globals['_MEMBERSHIPCHANGED']._loaded_options = None
+  _globals['_MEMBERSHIPCHANGED']._serialized_options = b'\272\273\030\032\n\022membership_changed\022\004\010\200\365$'
   _globals['_MAILREQUESTED']._loaded_options = None
   _globals['_MAILREQUESTED']._serialized_options = b'\272\273\030%\n\016mail_requested\022\004\010\200\243\005\032\rnotifications'
   _globals['_ACCOUNTCREATED']._serialized_start=76
   _globals['_ACCOUNTCREATED']._serialized_end=209
   _globals['_ROLESCHANGED']._serialized_start=211
   _globals['_ROLESCHANGED']._serialized_end=299
-  _globals['_MAILREQUESTED']._serialized_start=301
-  _globals['_MAILREQUESTED']._serialized_end=384
+  _globals['_ORGANISATIONCREATED']._serialized_start=301
+  _globals['_ORGANISATIONCREATED']._serialized_end=422
+  _globals['_MEMBERSHIPCHANGED']._serialized_start=425
+  _globals['_MEMBERSHIPCHANGED']._serialized_end=562
+  _globals['_MAILREQUESTED']._serialized_start=564
+  _globals['_MAILREQUESTED']._serialized_end=647
 # @@protoc_insertion_point(module_scope)

@@ -73,6 +73,64 @@ class RolesChanged(_message.Message):
 Global___RolesChanged: _TypeAlias = RolesChanged  # noqa: Y015
 
 @_typing.final
+class OrganisationCreated(_message.Message):
+    """An organisation was made. Personal ones are announced by AccountCreated."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """The new organisation."""
+    user_id: _builtins.str
+    """Who made it and is its owner."""
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrganisationCreated: _TypeAlias = OrganisationCreated  # noqa: Y015
+
+@_typing.final
+class MembershipChanged(_message.Message):
+    """Somebody joined or left an organisation, or has another role in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """The organisation."""
+    user_id: _builtins.str
+    """Whose membership."""
+    role: _builtins.str
+    """Name of the role held now, such as `manager`; empty for who is in it no
+    longer.
+    """
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        role: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MembershipChanged: _TypeAlias = MembershipChanged  # noqa: Y015
+
+@_typing.final
 class MailRequested(_message.Message):
     """A mail must go to the owner of an account or address. ContactsService has
     what its text is made from, under `mail_id`.

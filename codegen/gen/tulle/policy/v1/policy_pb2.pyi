@@ -62,17 +62,38 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
     """Not stated: a build error."""
     ROLE_ADMINISTRATOR: _Role.ValueType  # 1
-    """May manage other people's accounts."""
+    """Of the platform: may manage other people's accounts."""
+    ROLE_OWNER: _Role.ValueType  # 2
+    """Of an organisation: may do everything in it. Everybody is the owner of
+    their personal one.
+    """
+    ROLE_MANAGER: _Role.ValueType  # 3
+    """Of an organisation: may act for it and manage its members, but not its
+    owners.
+    """
+    ROLE_MEMBER: _Role.ValueType  # 4
+    """Of an organisation: sees what is its, and works with it."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """What an end user may be beyond signed in. The token carries the name in
-    lower case without the prefix.
+    """What an end user may be beyond signed in. The token carries the names in
+    lower case without the prefix: the platform's roles that the person holds,
+    and the one that they have in the organisation for which the token is.
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Not stated: a build error."""
 ROLE_ADMINISTRATOR: Role.ValueType  # 1
-"""May manage other people's accounts."""
+"""Of the platform: may manage other people's accounts."""
+ROLE_OWNER: Role.ValueType  # 2
+"""Of an organisation: may do everything in it. Everybody is the owner of
+their personal one.
+"""
+ROLE_MANAGER: Role.ValueType  # 3
+"""Of an organisation: may act for it and manage its members, but not its
+owners.
+"""
+ROLE_MEMBER: Role.ValueType  # 4
+"""Of an organisation: sees what is its, and works with it."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
