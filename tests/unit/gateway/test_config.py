@@ -12,6 +12,7 @@ from gateway.replies import REPLIES
 from mesh import contract as contracts
 from mesh.contract import Contract, Method, contract
 from mesh.envoy import Addresses
+from mesh.model import PLATFORM_ROLES
 
 
 def managers(addresses: Addresses = Addresses()) -> list[dict[str, Any]]:  # noqa: B008 (frozen)
@@ -87,14 +88,14 @@ def _matches(matcher: dict[str, Any], claims: dict[str, Any]) -> bool:
 
 
 PERSON: dict[str, Any] = {"sub": "user_1", "roles": []}
-ADMINISTRATOR = PERSON | {"roles": ["administrator"]}
 
 
 def verdicts(policies: dict[str, Any], method: Method) -> dict[str, bool]:
-    """Whether it lets in nobody, a person, an administrator, and keys with and without the method's scope."""
+    """Whether it lets in nobody, a person, one with its roles, and keys of theirs with and without its scope."""
     keys = {"none": [], "another": ["another.read"], "its own": [method.scope], "more": ["another.read", method.scope]}
-    by_key = {f"key: {name}": PERSON | {"scopes": scopes} for name, scopes in keys.items()}
-    holders = {"nobody": {}, "person": PERSON, "administrator": ADMINISTRATOR, **by_key}
+    lent = PERSON | {"roles": sorted(method.roles - PLATFORM_ROLES)}
+    by_key = {f"key: {name}": lent | {"scopes": scopes} for name, scopes in keys.items()}
+    holders = {"nobody": {}, "person": PERSON, "holder": PERSON | {"roles": sorted(method.roles)}, **by_key}
     return {name: lets_in(policies, method, claims) for name, claims in holders.items()}
 
 
@@ -108,7 +109,7 @@ def test_who_is_let_in_follows_from_the_contract(end_user: str, scope: str) -> N
     policies = rbac(replace(contract(), services={method.service: service}))
     keys = dict.fromkeys(("key: none", "key: another"), end_user == contracts.NONE)
     keys |= dict.fromkeys(("key: its own", "key: more"), end_user == contracts.NONE or bool(scope))
-    expected = {"nobody": end_user != contracts.REQUIRED, "person": True, "administrator": True, **keys}
+    expected = {"nobody": end_user != contracts.REQUIRED, "person": True, "holder": True, **keys}
     assert verdicts(policies, method) == expected
 
 
@@ -122,7 +123,7 @@ def test_each_method_is_for_whom_the_contract_says(method: Method) -> None:
     free = method.end_user == contracts.NONE
     assert found["nobody"] == free
     assert found["person"] == (free or not method.roles)
-    assert found["administrator"]
+    assert found["holder"]
     assert found["key: its own"] == (free or bool(method.scope))
     assert found["key: another"] == found["key: none"] == free
 
