@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -33,12 +34,23 @@ from services.notifications.domain.unsubscribing import Links
 from services.notifications.limits import (
     DELIVERY_LEASE,
     DELIVERY_PAUSE_LONGEST,
+    DELIVERY_PREPARED,
     DELIVERY_TRIED,
     MAILS_TO_ADDRESS,
     MAILS_TO_ADDRESS_WINDOW,
 )
 
 SENT = Outcome(State.SENT)
+_NOBODY = Outcome(State.WITHHELD, Reason.NOBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A letter that may go out now. `recipient`: the address as the store knows it."""
+
+    letter: Letter
+    addressee: Addressee
+    recipient: str
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,7 @@ class Sending:
         try:
             if delivery.channel == Channel.PUSH:
                 return await self.pushing.attempted(delivery)
-            addressee = await self.directory.addressee(delivery)
-            return await self._to(addressee, delivery) if addressee else Outcome(State.WITHHELD, Reason.NOBODY)
+            return await self._mailed(delivery)
         except Unclear:
             return self._later(delivery, Reason.UNCLEAR) if delivery.repeatable else Outcome(State.LOST, Reason.UNCLEAR)
         except Refused as refusal:
@@ -87,10 +98,20 @@ class Sending:
             return Outcome(State.FAILED, Reason.BROKEN_TEMPLATE)
         except NotFound:
             return Outcome(State.WITHHELD, Reason.NOBODY)
-        except Error:
+        except (Error, TimeoutError):
             return self._later(delivery, Reason.UNAVAILABLE)
 
-    async def _to(self, addressee: Addressee, delivery: Delivery) -> Outcome:
+    async def _mailed(self, delivery: Delivery) -> Outcome:
+        async with asyncio.timeout(DELIVERY_PREPARED):
+            addressee = await self.directory.addressee(delivery)
+            prepared = await self._prepared(addressee, delivery) if addressee else _NOBODY
+        if isinstance(prepared, Outcome):
+            return prepared
+        await self._send(prepared, delivery)
+        return SENT
+
+    async def _prepared(self, addressee: Addressee, delivery: Delivery) -> _Prepared | Outcome:
+        """What is to go out, unless something has come of it already."""
         if (kind := KINDS.get(addressee.kind)) is None:
             return Outcome(State.FAILED, Reason.UNKNOWN_KIND)
         letter = await self._letter(kind, addressee, delivery)
@@ -99,18 +120,17 @@ class Sending:
             return Outcome(State.WITHHELD, Reason.THROTTLED)
         if held := await self.judging.verdict(delivery, kind, addressee.zone, recipient):
             return held
-        await self._send(letter, addressee, delivery, recipient)
-        return SENT
+        return _Prepared(letter, addressee, recipient)
 
-    async def _send(self, letter: Letter, addressee: Addressee, delivery: Delivery, recipient: str) -> None:
+    async def _send(self, prepared: _Prepared, delivery: Delivery) -> None:
         try:
-            await self.post.send(letter, addressee, delivery.message_id)
+            await self.post.send(prepared.letter, prepared.addressee, delivery.message_id)
         except Undeliverable:
-            await self.store.suppress(recipient, self.now())
+            await self.store.suppress(prepared.recipient, self.now())
             raise
         if delivery.repeatable:
             # What is not about security is not sent to an address that is suppressed, and so says nothing new.
-            await self.store.restore(recipient)
+            await self.store.restore(prepared.recipient)
 
     async def _letter(self, kind: Kind, addressee: Addressee, delivery: Delivery) -> Letter:
         """Of a digest, the letters' subjects; of a digest of one, that letter."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from mesh.model import NotFound, Unavailable
+from services.notifications.domain import sending as rules
 from services.notifications.domain.deliveries import (
     BrokenTemplate,
+    Delivery,
     Outcome,
     Reason,
     Refused,
@@ -16,7 +22,12 @@ from services.notifications.domain.deliveries import (
     Unclear,
     Undeliverable,
 )
-from services.notifications.limits import DELIVERY_LEASE, DELIVERY_TRIED, MAILS_TO_ADDRESS, MAILS_TO_ADDRESS_WINDOW
+from services.notifications.limits import (
+    DELIVERY_LEASE,
+    DELIVERY_TRIED,
+    MAILS_TO_ADDRESS,
+    MAILS_TO_ADDRESS_WINDOW,
+)
 from tests.unit.services.notifications.world import World
 
 
@@ -50,6 +61,18 @@ async def test_what_goes_wrong_is_an_outcome(world: World, failure: Exception, o
     await world.wanted()
     assert await world.sending.send_next()
     assert world.told() == outcome
+
+
+async def test_asking_takes_so_long_at_most(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that does not answer leaves the lease to nobody else: it is asked again later."""
+
+    async def silent(delivery: Delivery) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(rules, "DELIVERY_PREPARED", 0.01)
+    await world.wanted()
+    assert await replace(world.sending, directory=cast(Any, SimpleNamespace(addressee=silent))).send_next()
+    assert world.told() == (State.WAITING, Reason.UNAVAILABLE)
 
 
 async def test_what_must_not_come_twice_is_lost_rather_than_repeated(world: World) -> None:
