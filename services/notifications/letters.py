@@ -71,15 +71,15 @@ class Templates:
 @pass_context
 def _money(context: Context, minor: str, currency: str) -> str:
     """An amount in minor units, such as cents, as one writes it in the letter's language."""
-    return format_currency(
-        Decimal(minor).scaleb(-get_currency_precision(currency)), currency, locale=context["language"]
-    )
+    # `str` is where a variable that is not there says so.
+    amount, unit = Decimal(str(minor)), str(currency)
+    return format_currency(amount.scaleb(-get_currency_precision(unit)), unit, locale=context["language"])
 
 
 @pass_context
 def _moment(context: Context, time: str) -> str:
     """A time (RFC 3339) by the clock of its reader."""
-    local = datetime.fromisoformat(time).astimezone(zone_of(context["zone"]))
+    local = datetime.fromisoformat(str(time)).astimezone(zone_of(context["zone"]))
     return format_datetime(local, "medium", locale=context["language"], tzinfo=zone_of(context["zone"]))
 
 

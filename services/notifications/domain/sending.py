@@ -68,12 +68,20 @@ class Sending:
     now: Callable[[], datetime]
 
     async def send_next(self) -> bool:
-        """Attempt the delivery that is due; whether there was one. Raises: Unavailable if the store is away."""
+        """Attempt the delivery that is due; whether there was one. Raises: Unavailable if the store is away.
+
+        What nobody foresaw is raised too, once it is settled: others do not meet it.
+        """
         now = self.now()
         delivery = await self.store.claim(now, now + timedelta(seconds=DELIVERY_LEASE))
         if delivery is None:
             return False
-        outcome, now = await self._attempted(delivery), self.now()
+        try:
+            outcome = await self._attempted(delivery)
+        except Exception:
+            await self.store.settle(delivery.delivery_id, self._unforeseen(delivery), self.now())
+            raise
+        now = self.now()
         if outcome.digest:
             await self.store.collect(delivery.delivery_id, outcome, _digest(delivery, outcome, now), now)
         else:
@@ -151,6 +159,12 @@ class Sending:
         since = self.now() - timedelta(seconds=MAILS_TO_ADDRESS_WINDOW)
         others = await self.store.crowd(delivery.delivery_id, kind.name, addressee.user_id, recipient, since)
         return kind.asked_by_anybody and others >= MAILS_TO_ADDRESS
+
+    def _unforeseen(self, delivery: Delivery) -> Outcome:
+        """Rather twice than never if it is about security; else it may have gone out, and fails."""
+        if delivery.repeatable:
+            return self._later(delivery, Reason.INTERNAL)
+        return Outcome(State.FAILED, Reason.INTERNAL)
 
     def _later(self, delivery: Delivery, reason: Reason) -> Outcome:
         """Again after a pause that grows, or not at all once it is too old to be of use."""

@@ -6,6 +6,7 @@ order, since whoever adds a message holds the person's row until it is committed
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -37,9 +38,10 @@ TEXTS: Mapping[str, Text] = {
 
 
 def words(kind: str, variables: Mapping[str, str]) -> tuple[str, str]:
-    """Title and body. Of a kind that a newer release has told: its name."""
+    """Title and body. Of a kind that a newer release has told, or without what its text needs: its name."""
     if text := TEXTS.get(kind):
-        return text.title.format_map(variables), text.body.format_map(variables)
+        with contextlib.suppress(KeyError):
+            return text.title.format_map(variables), text.body.format_map(variables)
     return kind.replace("_", " ").capitalize(), ""
 
 

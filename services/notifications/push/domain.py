@@ -179,12 +179,16 @@ class Pushes:
         return await self.store.add(user_id, kind, variables, number, self.now())
 
     async def send_next(self) -> bool:
-        """Attempt the push that is due; whether there was one."""
+        """Attempt the push that is due; whether there was one. What nobody foresaw is raised once it has FAILED."""
         now = self.now()
         push = await self.store.claim(now, now + timedelta(seconds=LEASE))
         if push is None:
             return False
-        outcome = await self._attempted(push)
+        try:
+            outcome = await self._attempted(push)
+        except Exception:
+            await self.store.settle(push, Outcome(State.FAILED, "internal"), self.now())
+            raise
         await self.store.settle(push, outcome, self.now())
         return True
 

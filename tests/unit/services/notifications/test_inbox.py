@@ -163,3 +163,9 @@ def test_words_are_made_when_they_are_read() -> None:
     assert Message(1, "welcome", {}, NOW).title == TEXTS["welcome"].title
     unknown = Message(1, "moon_landed", {"where": "Tranquility"}, NOW)
     assert (unknown.title, unknown.body) == ("Moon landed", "")
+
+
+def test_a_message_without_what_its_text_needs_is_told_by_its_kind() -> None:
+    """It breaks neither a list nor a push."""
+    message = Message(1, "invoice_paid", {}, NOW)
+    assert (message.title, message.body) == ("Invoice paid", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.model import Caller, OrganisationId, SessionId, User, UserId, new_id
+from mesh.tasks import ended
 from services.notifications.inbox.domain import words
 from services.notifications.push.checking import checked
+from services.notifications.push.courier import PushWorker
 from services.notifications.push.domain import (
     ATTEMPTS,
     PAUSE,
@@ -27,6 +30,7 @@ from services.notifications.push.domain import (
     Unclear,
 )
 from services.notifications.push.encryption import Vapid, is_public_key
+from services.notifications.push.limits import COURIERS
 from services.notifications.push.public import is_public
 from tests.fakes.push import FakePushes
 
@@ -98,6 +102,33 @@ async def test_an_endpoint_that_is_gone_is_removed(status: int) -> None:
     assert await drain(pushes) == 1
     assert await pushes.endpoints(ADA) == []
     assert await pushes.tell(ADA.signed_in.user_id, "welcome") == 0
+
+
+async def test_a_push_that_breaks_fails_and_holds_nobody_up() -> None:
+    """What nobody foresaw is told once it is settled; the next push goes out."""
+    script = Script([TypeError()])
+    pushes = script.pushes()
+    await told(pushes, URL, "https://push.example.net/2")
+    with pytest.raises(TypeError):
+        await pushes.send_next()
+    assert await drain(pushes) == 1
+    assert await states(pushes) == [State.FAILED, State.SENT]
+
+
+async def test_a_lane_outlives_a_push_that_breaks() -> None:
+    """The worker goes on with what is due next."""
+    script = Script([TypeError() for _ in range(int(COURIERS))])
+    pushes = script.pushes()
+    await told(pushes, *(f"https://push.example.net/{number}" for number in range(int(COURIERS) + 1)))
+    worker = asyncio.ensure_future(PushWorker(pushes).run())
+    try:
+        async with asyncio.timeout(10):
+            while None in await states(pushes):
+                assert not worker.done()
+                await asyncio.sleep(0.01)
+    finally:
+        await ended(worker)
+    assert sorted(map(str, await states(pushes))) == [*["failed"] * int(COURIERS), "sent"]
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 413])
