@@ -45,6 +45,66 @@ POINT = bytes.fromhex(
 KEYS = Keys(POINT, bytes(16))
 
 
+SPECIAL = (
+    "0.1.2.3",
+    "10.255.255.255",
+    "100.127.255.255",
+    "127.1.2.3",
+    "169.254.169.254",
+    "172.31.255.255",
+    "192.0.0.9",
+    "192.0.0.170",
+    "192.0.2.1",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.88.99.1",
+    "192.175.48.1",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.1",
+    "203.0.113.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "::1",
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:93.184.216.34",
+    "::ffff:0:10.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::93.184.216.34",
+    "64:ff9b:1::1",
+    "100::1",
+    "100:0:0:1::1",
+    "2001::1",
+    "2001:1::1",
+    "2001:2::1",
+    "2001:3::1",
+    "2001:4:112::1",
+    "2001:10::1",
+    "2001:20::1",
+    "2001:30::1",
+    "2001:db8::1",
+    "2002:a00:1::1",
+    "2002:5db8:d822::1",
+    "2620:4f:8000::1",
+    "3fff::1",
+    "4000::1",
+    "5f00::1",
+    "fc00::1",
+    "fd12::1",
+    "fe80::1",
+    "febf::1",
+    "fec0::1",
+    "feff::1",
+    "ff02::1",
+    "ff0e::1",
+)
+"""One of each block that IANA keeps for something special, and how an address of IPv4 is hidden in one of IPv6."""
+BESIDE = ("9.255.255.255", "100.128.0.1", "172.32.0.1", "192.0.1.1", "198.20.0.1", "223.255.255.255", "2001:200::1")
+"""Right after such blocks, or before."""
+
+
 @dataclass
 class Script:
     """A push service that says what it is told to, and a clock."""
@@ -280,6 +340,8 @@ def test_keys_are_those_of_a_browser(keys: Keys, fields: list[str]) -> None:
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
         ("64:ff9b::7f00:1", False),
+        *[(address, False) for address in SPECIAL],
+        *[(address, True) for address in BESIDE],
     ],
 )
 def test_what_counts_as_public(address: str, public: bool) -> None:
