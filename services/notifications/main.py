@@ -141,7 +141,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 (add_PreferencesServiceServicer_to_server, PreferencesServicer(choosing, links)),
                 (
                     add_InboxServiceServicer_to_server,
-                    InboxServicer(inbox, PageTokens(settings.secret("page-key"))),
+                    InboxServicer(inbox, PageTokens(settings.secret("page-key")), directory),
                 ),
                 (add_PushServiceServicer_to_server, PushServicer(pushes, vapid.public_key)),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),

@@ -67,7 +67,7 @@ class Local:
 
 
 class _Away:
-    async def BatchGetProfiles(self, request: Any) -> Any:
+    async def BatchGetProfiles(self, request: Any, **_: Any) -> Any:
         raise Unavailable
 
 
