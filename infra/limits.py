@@ -64,6 +64,9 @@ IDEMPOTENCY_WAIT = limit(
 EVENT_BYTES = limit(
     "EVENT_BYTES", 64 * KIB, "bytes", "Events carry ids, not documents; far under the broker's 1 MiB, so none sticks."
 )
+EVENT_TEXT_LONGEST = limit(
+    "EVENT_TEXT_LONGEST", 255, "characters", "Of an envelope's ids and names: three of them fit into a row of an index."
+)
 OUTBOX_KEEP = limit(
     "OUTBOX_KEEP", 8 * DAY, "s", "Longer than any stream: what the broker loses is published again from here."
 )

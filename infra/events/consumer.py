@@ -79,10 +79,11 @@ class Consumer:
         """Make one delivery's effect, or park or bury it, and acknowledge it. Raises: whatever prevents all that."""
         try:
             event = self._handlers.readable(message)
+            before = previous(message.headers, self._workload)
         except Unreadable as error:
             await self.parking.bury(message, error)
         else:
-            await self._effect(event, previous(message.headers, self._workload))
+            await self._effect(event, before)
         await message.ack()
 
     async def _effect(self, event: event_pb2.Event, before: int | None) -> None:

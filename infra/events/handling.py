@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from tulle.event.v1 import event_pb2
 
 from infra import limits
-from infra.events.received import Subscriptions, Upgrades, decode, received, verified
+from infra.events.received import Subscriptions, Unreadable, Upgrades, decode, payload_of, received, verified
 from infra.postgres import COLLISIONS
 from mesh import model, trace
 from mesh.call import Work, working
@@ -65,8 +65,12 @@ class Handlers:
 
     def readable(self, message: Msg) -> event_pb2.Event:
         """The event of a message. Raises: Unreadable."""
-        event = decode(message.data)
-        return verified(event, self._events.get(event.type), message)
+        decoded = decode(message.data)
+        event = verified(decoded, self._events.get(decoded.type), message)
+        if event.type not in self._handlers:
+            raise Unreadable(f"{event.type} is not for {self._workload}")
+        payload_of(event, self._handlers[event.type][0])
+        return event
 
     async def handle(self, event: event_pb2.Event) -> None:
         """Run the event's handler, in the ambient transaction. Raises: HandlerFailed; COLLISIONS."""

@@ -57,16 +57,16 @@ class Parking:
 
     async def bury(self, message: Msg, error: Unreadable) -> None:
         """Make a dead letter of a message that is no event."""
-        metadata = message.metadata
-        log.error("event_unreadable", subject=message.subject, stream_seq=metadata.sequence.stream, error=str(error))
+        metadata, subject = message.metadata, _kept(message.subject)
+        log.error("event_unreadable", subject=subject, stream_seq=metadata.sequence.stream, error=_kept(str(error)))
         async with self._database.connection() as connection:
             await sql.bury(
                 connection,
                 event_id=f"{metadata.stream}:{metadata.sequence.stream}",
                 source=metadata.stream,
-                type=message.subject,
+                type=subject,
                 envelope=message.data,
-                error=str(error)[: limits.ERROR_KEPT],
+                error=_kept(str(error)),
             )
 
     async def run(self) -> None:
@@ -107,6 +107,11 @@ class Parking:
             else:
                 await sql.unpark(connection, event_id=row["event_id"])
             return row
+
+
+def _kept(text: str) -> str:
+    """As PostgreSQL takes it, and not without end."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[: limits.ERROR_KEPT]
 
 
 def place(event: event_pb2.Event) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from nats.aio.msg import Msg
 from tulle.event.v1 import event_pb2
 
+from infra import limits
 from infra.events import streams
 from mesh import model
 from mesh.contract import Event
@@ -18,6 +19,11 @@ from mesh.contract import Event
 PREVIOUS = "Tulle-Previous"
 """Header: for each consuming workload the place of the aggregate's last event before this one that
 the workload consumes, such as `search=4,users=0`. Timers have none: they stand outside of the order."""
+
+
+_LAST_PLACE = 2**63 - 1
+"""PostgreSQL's bigint ends there."""
+_TEXTS = [field.name for field in event_pb2.Event.DESCRIPTOR.fields if field.type == field.TYPE_STRING]
 
 
 class NewerEvent(model.Unavailable):
@@ -62,14 +68,33 @@ Upgrades: TypeAlias = Mapping[Any, Sequence[Upgrade]]
 
 
 def decode(data: bytes) -> event_pb2.Event:
-    """The envelope. Raises: Unreadable."""
+    """The envelope, such that the inbox can keep it. Raises: Unreadable."""
     try:
         event = event_pb2.Event.FromString(data)
     except DecodeError as error:
         raise Unreadable(f"no envelope: {error}") from error
     if not (event.event_id and event.type and event.source and event.aggregate_id and event.aggregate_seq):
         raise Unreadable("an envelope without id, type, source, aggregate or place")
+    if odd := [*_odd_texts(event), *_odd_numbers(event)]:
+        raise Unreadable(f"an envelope that cannot be kept: {', '.join(odd)}")
     return event
+
+
+def _odd_texts(event: event_pb2.Event) -> Iterator[str]:
+    """PostgreSQL keeps no NUL in a text, and no long one in an index."""
+    for name in _TEXTS:
+        text: str = getattr(event, name)
+        if "\0" in text or len(text) > limits.EVENT_TEXT_LONGEST:
+            yield name
+
+
+def _odd_numbers(event: event_pb2.Event) -> Iterator[str]:
+    if event.aggregate_seq > _LAST_PLACE:
+        yield "aggregate_seq"
+    try:
+        event.time.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        yield "time"
 
 
 def verified(event: event_pb2.Event, known: Event | None, message: Msg) -> event_pb2.Event:
@@ -95,10 +120,7 @@ def received(
     version = max(1, event.schema_version)
     if version > len(upgrades) + 1:
         raise NewerEvent
-    try:
-        payload = message.FromString(event.payload)
-    except DecodeError as error:
-        raise Unreadable(f"no {event.type}: {error}") from error
+    payload = payload_of(event, message)
     for upgrade in upgrades[version - 1 :]:
         payload = upgrade(payload)
     return Received(
@@ -119,11 +141,26 @@ def received(
     )
 
 
+def payload_of(event: event_pb2.Event, message: type[Message]) -> Message:
+    """What the event says. Raises: Unreadable if that is no `message`."""
+    try:
+        return message.FromString(event.payload)
+    except DecodeError as error:
+        raise Unreadable(f"no {event.type}: {error}") from error
+
+
 def previous(headers: Mapping[str, str] | None, workload: str) -> int | None:
-    """The place of the predecessor that `workload` must have seen; 0 if none, None for a timer."""
+    """The place of the predecessor that `workload` must have seen; 0 if none, None for a timer.
+
+    Raises: Unreadable if there can be no such place.
+    """
     value = (headers or {}).get(PREVIOUS)
     if value is None:
         return None
     places = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
     place = places.get(workload, "0")
-    return int(place) if place.isdecimal() else 0
+    if not place.isdecimal():
+        return 0
+    if len(place) > len(str(_LAST_PLACE)) or int(place) > _LAST_PLACE:
+        raise Unreadable(f"a predecessor at place {place[:20]}")
+    return int(place)

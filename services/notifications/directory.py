@@ -11,8 +11,10 @@ from tulle.users.v1 import users_pb2
 from tulle.users.v1.users_pb2_grpc import UsersServiceStub
 
 from mesh.channel import Channel
-from mesh.model import Unavailable, UserId
+from mesh.model import DeadlineExceeded, Unavailable, UserId
 from services.notifications.domain.deliveries import Addressee, Delivery
+from services.notifications.domain.pushing import Reader
+from services.notifications.inbox.limits import LOCALE_WITHIN
 
 
 class MeshDirectory:
@@ -29,9 +31,14 @@ class MeshDirectory:
             return await self._of_mail(delivery.mail_id)
         return await self._of_account(delivery)
 
-    async def zone(self, user_id: UserId) -> str:
+    async def reader(self, user_id: UserId) -> Reader:
         """Raises: Unavailable."""
-        return (await self._profile(user_id)).time_zone
+        profile = await self._profile(user_id)
+        return Reader(profile.time_zone, profile.locale)
+
+    async def locale(self, user_id: UserId) -> str:
+        """The language that a person chose, if users says it within LOCALE_WITHIN."""
+        return (await self._profile_if_known(user_id, LOCALE_WITHIN)).locale
 
     async def _of_mail(self, mail_id: str) -> Addressee:
         mail: contacts_pb2.Mail = await self._contacts.GetMail(contacts_pb2.GetMailRequest(mail_id=mail_id))
@@ -60,16 +67,17 @@ class MeshDirectory:
             variables=delivery.variables,
         )
 
-    async def _profile_if_known(self, user_id: str) -> users_pb2.Profile:
+    async def _profile_if_known(self, user_id: str, within: float | None = None) -> users_pb2.Profile:
         """Language and clock of a person; none is known of strangers, nor while users is away: it is urgent."""
         if not user_id:
             return users_pb2.Profile()
         try:
-            return await self._profile(user_id)
-        except Unavailable:
+            return await self._profile(user_id, within)
+        except (Unavailable, DeadlineExceeded):
             return users_pb2.Profile()
 
-    async def _profile(self, user_id: str) -> users_pb2.Profile:
-        """Empty if they have none yet. Raises: Unavailable."""
-        found = await self._users.BatchGetProfiles(users_pb2.BatchGetProfilesRequest(user_ids=[user_id]))
+    async def _profile(self, user_id: str, within: float | None = None) -> users_pb2.Profile:
+        """Empty if they have none yet. Raises: Unavailable; DeadlineExceeded."""
+        request = users_pb2.BatchGetProfilesRequest(user_ids=[user_id])
+        found = await self._users.BatchGetProfiles(request, timeout=within)
         return found.profiles[0] if found.profiles else users_pb2.Profile()

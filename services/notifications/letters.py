@@ -6,7 +6,7 @@ line of its own, such as a token, stays there, so that people and scripts find i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -19,10 +19,10 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from services.notifications.domain.deliveries import BrokenTemplate, Letter
+from services.notifications.domain.languages import nearest
 from services.notifications.domain.quiet import zone_of
 
 TEMPLATES = Path(__file__).with_name("templates")
-DEFAULT = "en"
 
 
 class Templates:
@@ -45,8 +45,7 @@ class Templates:
 
     def language(self, kind: str, locale: str) -> str:
         """The nearest language in which there is a text."""
-        known = {path.stem for path in (self._folder / kind).glob("*.txt")}
-        return next((name for name in _nearer(locale) if name in known), DEFAULT)
+        return nearest(locale, {path.stem for path in (self._folder / kind).glob("*.txt")})
 
     def _text(self, kind: str, known: Mapping[str, str]) -> str:
         text = self._environment.get_template(f"{kind}/{known['language']}.txt").render(known)
@@ -71,22 +70,16 @@ class Templates:
 @pass_context
 def _money(context: Context, minor: str, currency: str) -> str:
     """An amount in minor units, such as cents, as one writes it in the letter's language."""
-    return format_currency(
-        Decimal(minor).scaleb(-get_currency_precision(currency)), currency, locale=context["language"]
-    )
+    # `str` is where a variable that is not there says so.
+    amount, unit = Decimal(str(minor)), str(currency)
+    return format_currency(amount.scaleb(-get_currency_precision(unit)), unit, locale=context["language"])
 
 
 @pass_context
 def _moment(context: Context, time: str) -> str:
     """A time (RFC 3339) by the clock of its reader."""
-    local = datetime.fromisoformat(time).astimezone(zone_of(context["zone"]))
+    local = datetime.fromisoformat(str(time)).astimezone(zone_of(context["zone"]))
     return format_datetime(local, "medium", locale=context["language"], tzinfo=zone_of(context["zone"]))
-
-
-def _nearer(locale: str) -> Iterator[str]:
-    """The locale, without its last part, and so on (RFC 4647, 3.4)."""
-    parts = locale.split("-")
-    return ("-".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
 def _paragraphs(text: str) -> list[Markup]:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from infra.limits import limit
 from services.notifications.domain import judging, preferences
 
-SMTP_TIMEOUT = limit("SMTP_TIMEOUT", 5.0, "s", "Of one mail at one server; a mail that fails is tried again.")
+DELIVERY_PREPARED = limit("DELIVERY_PREPARED", 5.0, "s", "To ask who gets a mail and whether it may go; then later.")
+SMTP_OFFERED = limit(
+    "SMTP_OFFERED", 8.0, "s", "To find a server that hears a mail, shared among all; a connection takes one or two."
+)
+SMTP_TAKEN = limit(
+    "SMTP_TAKEN", 10.0, "s", "For the answer to a whole mail, which is looked at for viruses; then unclear."
+)
+SMTP_GOODBYE = limit("SMTP_GOODBYE", 1.0, "s", "The mail is taken; whoever is slow to say goodbye is left.")
 SENDERS = limit("SENDERS", 4, "", "Mails under way at once in a process.")
 SENDER_POLL = limit("SENDER_POLL", 1.0, "s", "Finds deliveries whose time has come, and what a wake missed.")
-DELIVERY_LEASE = limit("DELIVERY_LEASE", 30.0, "s", "Twice what an attempt takes; then its sender is dead.")
+DELIVERY_LEASE = limit(
+    "DELIVERY_LEASE", 30.0, "s", "More than an attempt takes, which ends itself after 24 s; then its sender is dead."
+)
 DELIVERY_TRIED = limit("DELIVERY_TRIED", 86400.0, "s", "A mail that cannot go out for a day says nothing new any more.")
 DELIVERY_PAUSE_LONGEST = limit("DELIVERY_PAUSE_LONGEST", 300.0, "s", "Between two attempts; they begin at one second.")
 DELIVERIES_KEPT = limit("DELIVERIES_KEPT", 30 * 86400.0, "s", "So long a person can ask why; longer than any replay.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 from pydantic_settings import NoDecode
 from tulle.event.v1.operations_pb2_grpc import add_EventsServiceServicer_to_server
 from tulle.notifications.v1.inbox_pb2_grpc import add_InboxServiceServicer_to_server
@@ -46,7 +46,7 @@ from services.notifications.inbox.store import PostgresInboxes
 from services.notifications.inbox.watching import Watching
 from services.notifications.letters import Templates
 from services.notifications.limits import DELIVERIES_KEPT
-from services.notifications.postman import Postman
+from services.notifications.postman import DOMAIN, SENDER, Identity, Postman, Security
 from services.notifications.preferences_servicer import PreferencesServicer
 from services.notifications.preferences_store import PostgresPreferences
 from services.notifications.push.checking import checked
@@ -68,10 +68,35 @@ class Settings(ServiceSettings):
     workload: str = "notifications"
     smtp_servers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(between_commas)] = ("127.0.0.1:1025",)
     """`host:port` of each mail server, with commas between: the first that takes a mail gets it."""
+    smtp_security: Security = "none"
+    """`starttls` or `tls` (from the first byte); `none` on this machine alone."""
+    smtp_user: str = ""
+    """Who logs in there, with the secret `smtp-password`; nobody if empty."""
+    mail_sender: str = SENDER
+    """From whom mails are."""
+    mail_domain: str = DOMAIN
+    """What ends the ids of mails, and by what name mail servers are greeted."""
     push_loopback: bool = False
     """Whether pushes may go to this machine, also without TLS: for tests and demonstrations alone."""
     push_contact: str = ""
     """Where operators of push services find ours: `mailto:…` or an https URL; the public URL if empty."""
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> Self:
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("smtp_user: a password is sent through TLS alone; set smtp_security to starttls or tls")
+        return self
+
+    def identity(self) -> Identity:
+        """As whom mails are sent. Raises: FileNotFoundError naming the password's file."""
+        password = self.secret("smtp-password") if self.smtp_user else ""
+        return Identity(
+            sender=self.mail_sender,
+            domain=self.mail_domain,
+            security=self.smtp_security,
+            user=self.smtp_user,
+            password=password,
+        )
 
 
 @asynccontextmanager
@@ -99,7 +124,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             judging,
             directory,
             Templates(url=settings.public_url),
-            Postman(settings.smtp_servers),
+            Postman(settings.smtp_servers, settings.identity()),
             links,
             Pushing(judging, directory, pushes),
             settings.secret("address-key").encode(),
@@ -116,7 +141,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
                 (add_PreferencesServiceServicer_to_server, PreferencesServicer(choosing, links)),
                 (
                     add_InboxServiceServicer_to_server,
-                    InboxServicer(inbox, PageTokens(settings.secret("page-key"))),
+                    InboxServicer(inbox, PageTokens(settings.secret("page-key")), directory),
                 ),
                 (add_PushServiceServicer_to_server, PushServicer(pushes, vapid.public_key)),
                 (add_EventsServiceServicer_to_server, EventsServicer(database, backlogs, settings.workload)),

@@ -39,6 +39,8 @@ class Sender:
                     pass
             except Error as error:
                 log.warning("sending_failed", exc_info=error)
+            except Exception as error:
+                log.error("delivery_broken", exc_info=error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SENDER_POLL):
                     await self._woken.wait()

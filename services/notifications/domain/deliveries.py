@@ -41,6 +41,7 @@ class Reason(enum.StrEnum):
     BROKEN_TEMPLATE = "BROKEN_TEMPLATE"
     UNAVAILABLE = "UNAVAILABLE"
     UNCLEAR = "UNCLEAR"
+    INTERNAL = "INTERNAL"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,25 @@ INBOX_NUMBER = "inbox_number"
 """The variable that says where in the inbox the same is told."""
 
 
-class Zones(Protocol):
-    """Where people are."""
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Where somebody is and what they read, as their profile says."""
 
-    async def zone(self, user_id: UserId) -> str:
-        """The time zone of their profile. Raises: Unavailable."""
+    zone: str = ""
+    locale: str = ""
+
+
+class Readers(Protocol):
+    """Who people are."""
+
+    async def reader(self, user_id: UserId) -> Reader:
+        """Raises: Unavailable."""
 
 
 class Browsers(Protocol):
     """Whoever takes pushes for people."""
 
-    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str], number: int) -> int:
+    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str], number: int, locale: str) -> int:
         """A push to each browser of a person; how many there are."""
 
 
@@ -34,15 +42,15 @@ class Pushing:
     """What comes of a delivery by push."""
 
     judging: Judging
-    zones: Zones
+    readers: Readers
     browsers: Browsers
 
     async def attempted(self, delivery: Delivery) -> Outcome:
         """Held back, handed over, or to nobody: they have no browser. Raises: Unavailable."""
-        zone = await self.zones.zone(delivery.user_id)
-        if held := await self.judging.verdict(delivery, kind_of(delivery.kind), zone):
+        reader = await self.readers.reader(delivery.user_id)
+        if held := await self.judging.verdict(delivery, kind_of(delivery.kind), reader.zone):
             return held
         variables = {name: value for name, value in delivery.variables.items() if name != INBOX_NUMBER}
         number = int(delivery.variables.get(INBOX_NUMBER, 0))
-        told = await self.browsers.tell(delivery.user_id, delivery.kind, variables, number)
+        told = await self.browsers.tell(delivery.user_id, delivery.kind, variables, number, reader.locale)
         return Outcome(State.SENT) if told else Outcome(State.WITHHELD, Reason.NOBODY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -33,12 +34,23 @@ from services.notifications.domain.unsubscribing import Links
 from services.notifications.limits import (
     DELIVERY_LEASE,
     DELIVERY_PAUSE_LONGEST,
+    DELIVERY_PREPARED,
     DELIVERY_TRIED,
     MAILS_TO_ADDRESS,
     MAILS_TO_ADDRESS_WINDOW,
 )
 
 SENT = Outcome(State.SENT)
+_NOBODY = Outcome(State.WITHHELD, Reason.NOBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A letter that may go out now. `recipient`: the address as the store knows it."""
+
+    letter: Letter
+    addressee: Addressee
+    recipient: str
 
 
 @dataclass(frozen=True)
@@ -56,12 +68,20 @@ class Sending:
     now: Callable[[], datetime]
 
     async def send_next(self) -> bool:
-        """Attempt the delivery that is due; whether there was one. Raises: Unavailable if the store is away."""
+        """Attempt the delivery that is due; whether there was one. Raises: Unavailable if the store is away.
+
+        What nobody foresaw is raised too, once it is settled: others do not meet it.
+        """
         now = self.now()
         delivery = await self.store.claim(now, now + timedelta(seconds=DELIVERY_LEASE))
         if delivery is None:
             return False
-        outcome, now = await self._attempted(delivery), self.now()
+        try:
+            outcome = await self._attempted(delivery)
+        except Exception:
+            await self.store.settle(delivery.delivery_id, self._unforeseen(delivery), self.now())
+            raise
+        now = self.now()
         if outcome.digest:
             await self.store.collect(delivery.delivery_id, outcome, _digest(delivery, outcome, now), now)
         else:
@@ -76,8 +96,7 @@ class Sending:
         try:
             if delivery.channel == Channel.PUSH:
                 return await self.pushing.attempted(delivery)
-            addressee = await self.directory.addressee(delivery)
-            return await self._to(addressee, delivery) if addressee else Outcome(State.WITHHELD, Reason.NOBODY)
+            return await self._mailed(delivery)
         except Unclear:
             return self._later(delivery, Reason.UNCLEAR) if delivery.repeatable else Outcome(State.LOST, Reason.UNCLEAR)
         except Refused as refusal:
@@ -87,10 +106,20 @@ class Sending:
             return Outcome(State.FAILED, Reason.BROKEN_TEMPLATE)
         except NotFound:
             return Outcome(State.WITHHELD, Reason.NOBODY)
-        except Error:
+        except (Error, TimeoutError):
             return self._later(delivery, Reason.UNAVAILABLE)
 
-    async def _to(self, addressee: Addressee, delivery: Delivery) -> Outcome:
+    async def _mailed(self, delivery: Delivery) -> Outcome:
+        async with asyncio.timeout(DELIVERY_PREPARED):
+            addressee = await self.directory.addressee(delivery)
+            prepared = await self._prepared(addressee, delivery) if addressee else _NOBODY
+        if isinstance(prepared, Outcome):
+            return prepared
+        await self._send(prepared, delivery)
+        return SENT
+
+    async def _prepared(self, addressee: Addressee, delivery: Delivery) -> _Prepared | Outcome:
+        """What is to go out, unless something has come of it already."""
         if (kind := KINDS.get(addressee.kind)) is None:
             return Outcome(State.FAILED, Reason.UNKNOWN_KIND)
         letter = await self._letter(kind, addressee, delivery)
@@ -99,18 +128,17 @@ class Sending:
             return Outcome(State.WITHHELD, Reason.THROTTLED)
         if held := await self.judging.verdict(delivery, kind, addressee.zone, recipient):
             return held
-        await self._send(letter, addressee, delivery, recipient)
-        return SENT
+        return _Prepared(letter, addressee, recipient)
 
-    async def _send(self, letter: Letter, addressee: Addressee, delivery: Delivery, recipient: str) -> None:
+    async def _send(self, prepared: _Prepared, delivery: Delivery) -> None:
         try:
-            await self.post.send(letter, addressee, delivery.message_id)
+            await self.post.send(prepared.letter, prepared.addressee, delivery.message_id)
         except Undeliverable:
-            await self.store.suppress(recipient, self.now())
+            await self.store.suppress(prepared.recipient, self.now())
             raise
         if delivery.repeatable:
             # What is not about security is not sent to an address that is suppressed, and so says nothing new.
-            await self.store.restore(recipient)
+            await self.store.restore(prepared.recipient)
 
     async def _letter(self, kind: Kind, addressee: Addressee, delivery: Delivery) -> Letter:
         """Of a digest, the letters' subjects; of a digest of one, that letter."""
@@ -131,6 +159,12 @@ class Sending:
         since = self.now() - timedelta(seconds=MAILS_TO_ADDRESS_WINDOW)
         others = await self.store.crowd(delivery.delivery_id, kind.name, addressee.user_id, recipient, since)
         return kind.asked_by_anybody and others >= MAILS_TO_ADDRESS
+
+    def _unforeseen(self, delivery: Delivery) -> Outcome:
+        """Rather twice than never if it is about security; else it may have gone out, and fails."""
+        if delivery.repeatable:
+            return self._later(delivery, Reason.INTERNAL)
+        return Outcome(State.FAILED, Reason.INTERNAL)
 
     def _later(self, delivery: Delivery, reason: Reason) -> Outcome:
         """Again after a pause that grows, or not at all once it is too old to be of use."""

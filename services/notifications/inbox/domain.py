@@ -6,6 +6,7 @@ order, since whoever adds a message holds the person's row until it is committed
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mesh.model import EMPTY, Caller, UserId
+from services.notifications.domain.languages import nearest
 
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 200
@@ -28,18 +30,35 @@ class Text:
     body: str
 
 
-TEXTS: Mapping[str, Text] = {
-    "welcome": Text("Welcome", "Your account is ready."),
-    "invoice_paid": Text("Invoice paid", "Invoice {number} is paid. Thank you."),
-    "payment_failed": Text("Payment failed", "A payment did not go through. Please look at your payment method."),
+TEXTS: Mapping[str, Mapping[str, Text]] = {
+    "welcome": {
+        "en": Text("Welcome", "Your account is ready."),
+        "de": Text("Willkommen", "Das Konto ist bereit."),
+        "pt": Text("Boas-vindas", "A conta está pronta."),
+    },
+    "invoice_paid": {
+        "en": Text("Invoice paid", "Invoice {number} is paid. Thank you."),
+        "de": Text("Rechnung bezahlt", "Rechnung {number} ist bezahlt. Vielen Dank."),
+        "pt": Text("Fatura paga", "A fatura {number} está paga. Obrigado."),
+    },
+    "payment_failed": {
+        "en": Text("Payment failed", "A payment did not go through. Please look at your payment method."),
+        "de": Text("Zahlung fehlgeschlagen", "Eine Zahlung ist fehlgeschlagen. Bitte die Zahlungsart prüfen."),
+        "pt": Text("Pagamento falhado", "Um pagamento falhou. É preciso verificar o método de pagamento."),
+    },
 }
-"""By kind. A kind stays here for as long as messages of it are kept."""
+"""By kind and language. A kind stays here for as long as messages of it are kept."""
 
 
-def words(kind: str, variables: Mapping[str, str]) -> tuple[str, str]:
-    """Title and body. Of a kind that a newer release has told: its name."""
-    if text := TEXTS.get(kind):
-        return text.title.format_map(variables), text.body.format_map(variables)
+def words(kind: str, variables: Mapping[str, str], locale: str = "") -> tuple[str, str]:
+    """Title and body in the nearest language.
+
+    Of a kind that a newer release has told, or without what its text needs: its name.
+    """
+    if texts := TEXTS.get(kind):
+        text = texts[nearest(locale, texts)]
+        with contextlib.suppress(KeyError):
+            return text.title.format_map(variables), text.body.format_map(variables)
     return kind.replace("_", " ").capitalize(), ""
 
 
@@ -53,15 +72,9 @@ class Message:
     create_time: datetime
     read_time: datetime | None = None
 
-    @property
-    def title(self) -> str:
-        """One line."""
-        return words(self.kind, self.variables)[0]
-
-    @property
-    def body(self) -> str:
-        """The rest; may be empty."""
-        return words(self.kind, self.variables)[1]
+    def words(self, locale: str = "") -> tuple[str, str]:
+        """Title, one line, and body, which may be empty, for a reader of this locale."""
+        return words(self.kind, self.variables, locale)
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,13 @@ class Store(Protocol):
 
     async def mark_read(self, user_id: UserId, numbers: Sequence[int], up_to: int, now: datetime) -> int:
         """Mark these, and all up to `up_to`; how many were unread."""
+
+
+class Locales(Protocol):
+    """Who reads which language."""
+
+    async def locale(self, user_id: UserId) -> str:
+        """As somebody's profile says; empty if that is not known now."""
 
 
 class Bell(Protocol):

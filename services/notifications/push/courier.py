@@ -76,6 +76,8 @@ class PushWorker:
                     pass
             except Error as error:
                 log.warning("pushing_failed", exc_info=error)
+            except Exception as error:
+                log.error("push_broken", exc_info=error)
             await asyncio.sleep(PUSH_POLL * random.uniform(0.5, 1.5))
 
     async def _sweep(self) -> None:

@@ -150,8 +150,10 @@ class Courier(Protocol):
 
 Check = Callable[[str, Keys], None]
 """Raises: BadEndpoint."""
-Words = Callable[[str, Mapping[str, str]], tuple[str, str]]
-"""Title and body of a kind."""
+Words = Callable[[str, Mapping[str, str], str], tuple[str, str]]
+"""Title and body of a kind with its variables, for a locale."""
+_LOCALE = "locale"
+"""The variable of a push that says in which language its person reads."""
 
 
 class Pushes:
@@ -174,17 +176,23 @@ class Pushes:
         """Raises: EndpointNotFound, also for another's."""
         require(await self.store.remove(caller.signed_in.user_id, endpoint_id), EndpointNotFound)
 
-    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str] = EMPTY, number: int = 0) -> int:
+    async def tell(
+        self, user_id: UserId, kind: str, variables: Mapping[str, str] = EMPTY, number: int = 0, locale: str = ""
+    ) -> int:
         """Push to all browsers of a person, once the ambient transaction is committed; how many there are."""
-        return await self.store.add(user_id, kind, variables, number, self.now())
+        return await self.store.add(user_id, kind, {**variables, _LOCALE: locale}, number, self.now())
 
     async def send_next(self) -> bool:
-        """Attempt the push that is due; whether there was one."""
+        """Attempt the push that is due; whether there was one. What nobody foresaw is raised once it has FAILED."""
         now = self.now()
         push = await self.store.claim(now, now + timedelta(seconds=LEASE))
         if push is None:
             return False
-        outcome = await self._attempted(push)
+        try:
+            outcome = await self._attempted(push)
+        except Exception:
+            await self.store.settle(push, Outcome(State.FAILED, "internal"), self.now())
+            raise
         await self.store.settle(push, outcome, self.now())
         return True
 
@@ -193,7 +201,7 @@ class Pushes:
         if age >= TTL:
             return Outcome(State.FAILED, "too old")
         try:
-            payload = push.payload(*self._words(push.kind, push.variables))
+            payload = push.payload(*self._words(push.kind, push.variables, push.variables.get(_LOCALE, "")))
             answer = await self._courier.send(push.endpoint, payload, TTL - age)
         except Unclear:
             return Outcome(State.LOST, "connection lost")

@@ -8,12 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import httpx
 
 from mesh.model import require
 from services.notifications.push.domain import BadEndpoint
+
+_UNICAST = ip_network("2000::/3")
+"""What of IPv6 is given to networks: nothing local, no groups, nothing with an address of IPv4 inside (but 6to4)."""
+_SPECIAL = tuple(
+    map(
+        ip_network,
+        (
+            # https://www.iana.org/assignments/iana-ipv4-special-registry, groups and what is reserved
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.31.196.0/24",
+            "192.52.193.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "192.175.48.0/24",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/3",
+            # https://www.iana.org/assignments/iana-ipv6-special-registry, as far as it is unicast
+            "2001::/23",
+            "2001:db8::/32",
+            "2002::/16",
+            "2620:4f:8000::/48",
+            "3fff::/20",
+        ),
+    )
+)
 
 
 class PublicOnly(httpx.AsyncBaseTransport):
@@ -55,9 +89,8 @@ def allowed_scheme(url: httpx.URL, *, loopback: bool) -> bool:
 
 
 def is_public(address: str, *, loopback: bool = False) -> bool:
-    """Whether an address is somewhere in the internet (IANA's registries of special addresses)."""
+    """Whether an address is somewhere in the internet, and nothing special."""
     found = ip_address(address.partition("%")[0])
-    inside = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
-    if loopback and inside.is_loopback:
+    if loopback and found.is_loopback:
         return True
-    return inside.is_global and found.is_global and not (inside.is_multicast or inside.is_reserved)
+    return (found.version == 4 or found in _UNICAST) and not any(found in network for network in _SPECIAL)

@@ -50,6 +50,16 @@ async def test_who_signs_up_is_welcomed_live(stack: Stack) -> None:
     assert inbox == {"number": "1", "unreadCount": 0}
 
 
+async def test_an_inbox_is_in_its_owner_s_language(stack: Stack) -> None:
+    """As the profile says, at the next look."""
+    person = await stack.person().arrive()
+    await asyncio.wait_for(first_message(person, "?after=0"), PATIENCE)
+    (await person.rest.patch("/v1/users/me", json={"locale": "pt-PT"}, headers=person.bearer)).raise_for_status()
+    page = (await person.rest.get("/v1/inbox/messages", headers=person.bearer)).json()
+    assert [one["title"] for one in page["messages"]] == ["Boas-vindas"]
+    assert (await first_message(person, "?after=0"))["message"]["title"] == "Boas-vindas"
+
+
 async def test_all_of_a_person_s_devices_hear_it(stack: Stack, edge: Edge) -> None:
     """What is marked as read over REST is told to a watcher over gRPC, and the other way round nobody else's is."""
     person = await stack.person().arrive()

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from tulle.event.v1 import event_pb2
 from tulle.event.v1 import operations_pb2 as pb
 
 from infra import limits
@@ -120,12 +121,24 @@ async def test_an_unreadable_message_is_buried_at_once(site: Site, auth: Databas
         jetstream = (await out.client()).jetstream()
         await jetstream.publish("tulle.auth.account_created", b"\xffno envelope")
         await jetstream.publish("tulle.auth.account_created", b"")
+        await jetstream.publish("tulle.auth.account_created", _with_a_nul())
         await happen(auth, "good", 1)
         await eventually(_equals(lambda: effects(users), [("good", 1)]))
-        await eventually(_holds(users, parked=0, dead=2))
+        await eventually(_holds(users, parked=0, dead=3))
         letters = await _letters(users)
-        assert [letter.readable for letter in letters] == [False, False]
+        assert [letter.readable for letter in letters] == [False, False, False]
         assert await _redriven(users, *letters) == 0
+
+
+def _with_a_nul() -> bytes:
+    """An envelope that protobuf knows and PostgreSQL refuses."""
+    known: Any = {
+        "event_id": "event_1",
+        "type": "tulle.auth.v1.AccountCreated",
+        "source": "auth",
+        "resource": "account",
+    }
+    return event_pb2.Event(**known, aggregate_id="user_1\0", aggregate_seq=1).SerializeToString()
 
 
 async def _letters(database: Database) -> list[pb.DeadLetter]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,8 @@ from mesh.transports.inprocess import InProcess
 from services import topology
 from services.notifications.main import Settings, build
 from tests.servers import PASSWORD, Postgres
+
+ServicerT = TypeVar("ServicerT")
 
 
 class Tokens:
@@ -42,6 +44,10 @@ class Process:
         """A stub that calls as `workload` for the holder of `token`."""
         channel: Any = InProcess(self.app, Peer(workload), {"authorization": f"Bearer {token}"} if token else {})
         return stub(channel)
+
+    def servicer(self, kind: type[ServicerT]) -> ServicerT:
+        """The one of this class."""
+        return next(found for _, found in self.app.servicers if isinstance(found, kind))
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class Local:
 
 
 class _Away:
-    async def BatchGetProfiles(self, request: Any) -> Any:
+    async def BatchGetProfiles(self, request: Any, **_: Any) -> Any:
         raise Unavailable
 
 
@@ -144,7 +144,7 @@ async def sending(settings: Settings, app: App) -> AsyncIterator[PostgresStore]:
     async with open_database(settings) as database, open_bus(settings) as bus:
         store, channel = PostgresStore(database), Local(app)
         directory = MeshDirectory(channel)  # type: ignore[arg-type]
-        templates, postman = Templates(url=settings.public_url), Postman(settings.smtp_servers)
+        templates, postman = Templates(url=settings.public_url), Postman(settings.smtp_servers, settings.identity())
         judging = Judging(store, PostgresPreferences(database), _now)
         links = Links(b"key", settings.public_url)
         nobody = cast(Any, None)

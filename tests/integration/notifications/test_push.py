@@ -20,7 +20,7 @@ from mesh.model import UserId, new_id
 from mesh.tasks import ended
 from services.notifications.domain.deliveries import State as Delivered
 from services.notifications.domain.judging import Judging
-from services.notifications.domain.pushing import Pushing
+from services.notifications.domain.pushing import Pushing, Reader
 from services.notifications.inbox.domain import Inbox, words
 from services.notifications.inbox.limits import WATCH_EVERY
 from services.notifications.inbox.store import PostgresInboxes
@@ -184,15 +184,15 @@ async def test_what_somebody_is_told_reaches_their_browser(
         (message,) = await telling.inbox.store.after(ada, 0, 10)
     ((_, _, body),) = service.heard
     told = json.loads(browser.read(body))
-    assert (told["kind"], told["title"], told["number"]) == ("payment_failed", message.title, str(message.number))
+    assert (told["kind"], told["title"], told["number"]) == ("payment_failed", "Pagamento falhado", str(message.number))
     assert endpoint.last_state is State.SENT
 
 
 class Lisbon:
-    """Everybody lives there."""
+    """Everybody lives there, and reads Portuguese."""
 
-    async def zone(self, user_id: UserId) -> str:
-        return "Europe/Lisbon"
+    async def reader(self, user_id: UserId) -> Reader:
+        return Reader("Europe/Lisbon", "pt-PT")
 
 
 def _telling(database: Database) -> Telling:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from tulle.auth.v1 import events_pb2
@@ -48,6 +49,38 @@ def test_an_envelope_has_all_that_the_inbox_needs(field: str) -> None:
     event.ClearField(field)  # type: ignore[arg-type]
     with pytest.raises(Unreadable):
         decode(event.SerializeToString())
+
+
+@pytest.mark.parametrize("text", ["\0", "user_1\0", "x" * 256])
+@pytest.mark.parametrize("field", [field.name for field in GOOD.DESCRIPTOR.fields if field.type == field.TYPE_STRING])
+def test_a_text_that_cannot_be_kept_is_unreadable(field: str, text: str) -> None:
+    """PostgreSQL refuses it each time, so that it would come again for ever."""
+    event = event_pb2.Event.FromString(GOOD.SerializeToString())
+    setattr(event, field, text)
+    with pytest.raises(Unreadable, match=field):
+        decode(event.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        event_pb2.Event(aggregate_seq=2**63),
+        event_pb2.Event(time=Timestamp(seconds=2**60)),
+        event_pb2.Event(time=Timestamp(nanos=-1)),
+    ],
+)
+def test_a_number_that_cannot_be_kept_is_unreadable(odd: event_pb2.Event) -> None:
+    """No place beyond the database's numbers, no time beyond the calendar."""
+    with pytest.raises(Unreadable, match="cannot be kept"):
+        decode(GOOD.SerializeToString() + odd.SerializeToString())
+
+
+@pytest.mark.parametrize("place", [str(2**63), "9" * 5000])
+def test_a_predecessor_that_cannot_be_is_unreadable(place: str) -> None:
+    """Nothing would ever come after it."""
+    with pytest.raises(Unreadable, match="place 9"):
+        previous({PREVIOUS: f"users={place}"}, "users")
+    assert previous({PREVIOUS: f"users={2**63 - 1}"}, "users") == 2**63 - 1
 
 
 @pytest.mark.parametrize(

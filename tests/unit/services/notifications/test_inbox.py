@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from string import Formatter
 
 import pytest
 
 from mesh.model import Caller, OrganisationId, SessionId, Unauthenticated, User, UserId, new_id
 from services.notifications.inbox.domain import DEFAULT_PAGE, TEXTS, Inbox, Message, News
 from services.notifications.inbox.watching import Watching
+from services.notifications.letters import TEMPLATES
 from tests.fakes.inbox import FakeInboxes
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -72,7 +74,7 @@ async def test_a_watcher_hears_what_comes() -> None:
     await world.tell()
     await world.watching.look()
     news = await next_one
-    assert (news.number, news.unread, news.message and news.message.title) == (1, 1, "Welcome")
+    assert (news.number, news.unread, news.message and news.message.words()[0]) == (1, 1, "Welcome")
 
 
 @pytest.mark.parametrize("lost_at", [1, 2, 3, 4])
@@ -160,6 +162,28 @@ async def test_without_a_user_there_is_no_inbox() -> None:
 
 def test_words_are_made_when_they_are_read() -> None:
     """Of a kind that only a newer release knows, its name is the title."""
-    assert Message(1, "welcome", {}, NOW).title == TEXTS["welcome"].title
-    unknown = Message(1, "moon_landed", {"where": "Tranquility"}, NOW)
-    assert (unknown.title, unknown.body) == ("Moon landed", "")
+    assert Message(1, "welcome", {}, NOW).words() == ("Welcome", "Your account is ready.")
+    assert Message(1, "moon_landed", {"where": "Tranquility"}, NOW).words("de") == ("Moon landed", "")
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_every_kind_has_words_in_every_language_of_mails(kind: str) -> None:
+    """Each its own, with the same variables."""
+    texts = TEXTS[kind]
+    assert set(texts) == {path.stem for path in TEMPLATES.glob("*/*.txt")}
+    assert len(set(texts.values())) == len(texts)
+    needed = [sorted(name for _, name, _, _ in Formatter().parse(text.body) if name) for text in texts.values()]
+    assert needed == [needed[0]] * len(texts)
+
+
+@pytest.mark.parametrize(
+    ("locale", "title"), [("de-AT", "Willkommen"), ("pt", "Boas-vindas"), ("fr-CA", "Welcome"), ("", "Welcome")]
+)
+def test_a_reader_gets_the_nearest_language(locale: str, title: str) -> None:
+    """Of their locale, or English."""
+    assert Message(1, "welcome", {}, NOW).words(locale)[0] == title
+
+
+def test_a_message_without_what_its_text_needs_is_told_by_its_kind() -> None:
+    """It breaks neither a list nor a push."""
+    assert Message(1, "invoice_paid", {}, NOW).words("de") == ("Invoice paid", "")

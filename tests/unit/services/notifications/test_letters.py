@@ -82,6 +82,14 @@ def test_a_value_that_is_none_is_a_broken_text(wrong: dict[str, str]) -> None:
         LETTERS.written("payment_failed", "en", VARIABLES | wrong)
 
 
+@pytest.mark.parametrize("missing", ["amount_minor", "currency", "next_attempt_time", "zone"])
+def test_a_value_that_is_not_there_is_a_broken_text(missing: str) -> None:
+    """Also one that is to be written as an amount or a time."""
+    known = {name: value for name, value in VARIABLES.items() if name != missing}
+    with pytest.raises(BrokenTemplate, match=f"payment_failed/en: .*{missing}"):
+        LETTERS.written("payment_failed", "en", known)
+
+
 def test_what_can_be_ended_says_so() -> None:
     """A letter with a link has a paragraph more; one without has not."""
     with_link, without = (LETTERS.written("invoice_paid", "en", VARIABLES, link) for link in ("http://x/end", ""))

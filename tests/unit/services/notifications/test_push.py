@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.model import Caller, OrganisationId, SessionId, User, UserId, new_id
+from mesh.tasks import ended
 from services.notifications.inbox.domain import words
 from services.notifications.push.checking import checked
+from services.notifications.push.courier import PushWorker
 from services.notifications.push.domain import (
     ATTEMPTS,
     PAUSE,
@@ -27,6 +30,7 @@ from services.notifications.push.domain import (
     Unclear,
 )
 from services.notifications.push.encryption import Vapid, is_public_key
+from services.notifications.push.limits import COURIERS
 from services.notifications.push.public import is_public
 from tests.fakes.push import FakePushes
 
@@ -39,6 +43,66 @@ POINT = bytes.fromhex(
 )
 """P-256's own base point."""
 KEYS = Keys(POINT, bytes(16))
+
+
+SPECIAL = (
+    "0.1.2.3",
+    "10.255.255.255",
+    "100.127.255.255",
+    "127.1.2.3",
+    "169.254.169.254",
+    "172.31.255.255",
+    "192.0.0.9",
+    "192.0.0.170",
+    "192.0.2.1",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.88.99.1",
+    "192.175.48.1",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.1",
+    "203.0.113.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "::1",
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:93.184.216.34",
+    "::ffff:0:10.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::93.184.216.34",
+    "64:ff9b:1::1",
+    "100::1",
+    "100:0:0:1::1",
+    "2001::1",
+    "2001:1::1",
+    "2001:2::1",
+    "2001:3::1",
+    "2001:4:112::1",
+    "2001:10::1",
+    "2001:20::1",
+    "2001:30::1",
+    "2001:db8::1",
+    "2002:a00:1::1",
+    "2002:5db8:d822::1",
+    "2620:4f:8000::1",
+    "3fff::1",
+    "4000::1",
+    "5f00::1",
+    "fc00::1",
+    "fd12::1",
+    "fe80::1",
+    "febf::1",
+    "fec0::1",
+    "feff::1",
+    "ff02::1",
+    "ff0e::1",
+)
+"""One of each block that IANA keeps for something special, and how an address of IPv4 is hidden in one of IPv6."""
+BESIDE = ("9.255.255.255", "100.128.0.1", "172.32.0.1", "192.0.1.1", "198.20.0.1", "223.255.255.255", "2001:200::1")
+"""Right after such blocks, or before."""
 
 
 @dataclass
@@ -98,6 +162,33 @@ async def test_an_endpoint_that_is_gone_is_removed(status: int) -> None:
     assert await drain(pushes) == 1
     assert await pushes.endpoints(ADA) == []
     assert await pushes.tell(ADA.signed_in.user_id, "welcome") == 0
+
+
+async def test_a_push_that_breaks_fails_and_holds_nobody_up() -> None:
+    """What nobody foresaw is told once it is settled; the next push goes out."""
+    script = Script([TypeError()])
+    pushes = script.pushes()
+    await told(pushes, URL, "https://push.example.net/2")
+    with pytest.raises(TypeError):
+        await pushes.send_next()
+    assert await drain(pushes) == 1
+    assert await states(pushes) == [State.FAILED, State.SENT]
+
+
+async def test_a_lane_outlives_a_push_that_breaks() -> None:
+    """The worker goes on with what is due next."""
+    script = Script([TypeError() for _ in range(int(COURIERS))])
+    pushes = script.pushes()
+    await told(pushes, *(f"https://push.example.net/{number}" for number in range(int(COURIERS) + 1)))
+    worker = asyncio.ensure_future(PushWorker(pushes).run())
+    try:
+        async with asyncio.timeout(10):
+            while None in await states(pushes):
+                assert not worker.done()
+                await asyncio.sleep(0.01)
+    finally:
+        await ended(worker)
+    assert sorted(map(str, await states(pushes))) == [*["failed"] * int(COURIERS), "sent"]
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 413])
@@ -249,6 +340,8 @@ def test_keys_are_those_of_a_browser(keys: Keys, fields: list[str]) -> None:
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
         ("64:ff9b::7f00:1", False),
+        *[(address, False) for address in SPECIAL],
+        *[(address, True) for address in BESIDE],
     ],
 )
 def test_what_counts_as_public(address: str, public: bool) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from mesh.model import NotFound, Unavailable
+from mesh.tasks import ended
+from services.notifications.domain import sending as rules
 from services.notifications.domain.deliveries import (
     BrokenTemplate,
+    Delivery,
     Outcome,
     Reason,
     Refused,
@@ -16,7 +23,14 @@ from services.notifications.domain.deliveries import (
     Unclear,
     Undeliverable,
 )
-from services.notifications.limits import DELIVERY_LEASE, DELIVERY_TRIED, MAILS_TO_ADDRESS, MAILS_TO_ADDRESS_WINDOW
+from services.notifications.limits import (
+    DELIVERY_LEASE,
+    DELIVERY_TRIED,
+    MAILS_TO_ADDRESS,
+    MAILS_TO_ADDRESS_WINDOW,
+    SENDERS,
+)
+from services.notifications.sender import Sender
 from tests.unit.services.notifications.world import World
 
 
@@ -50,6 +64,52 @@ async def test_what_goes_wrong_is_an_outcome(world: World, failure: Exception, o
     await world.wanted()
     assert await world.sending.send_next()
     assert world.told() == outcome
+
+
+@pytest.mark.parametrize(
+    ("repeatable", "outcome"), [(True, (State.WAITING, Reason.INTERNAL)), (False, (State.FAILED, Reason.INTERNAL))]
+)
+async def test_what_nobody_foresaw_is_told_once_it_is_settled(
+    world: World, repeatable: bool, outcome: tuple[State, Reason]
+) -> None:
+    """The next delivery does not meet it; security is tried again, anything else may have gone out."""
+    world.fails = [TypeError()]
+    await world.wanted("1", repeatable=repeatable)
+    with pytest.raises(TypeError):
+        await world.sending.send_next()
+    assert world.told("1") == outcome
+    world.now += timedelta(milliseconds=1)
+    await world.wanted("2")
+    assert await world.sending.send_next()
+    assert world.told("2") == (State.SENT, Reason.NONE)
+
+
+async def test_a_lane_outlives_what_nobody_foresaw(world: World) -> None:
+    """The sender goes on with what is due next."""
+    world.fails = [TypeError() for _ in range(2 * int(SENDERS))]
+    for number in range(2 * int(SENDERS) + 1):
+        await world.wanted(str(number), repeatable=False)
+    sender = asyncio.ensure_future(Sender(world.sending).run())
+    try:
+        async with asyncio.timeout(10):
+            while any(one.state in (State.WAITING, State.SENDING) for one in world.store.kept.values()):
+                assert not sender.done()
+                await asyncio.sleep(0.01)
+    finally:
+        await ended(sender)
+    assert len(world.sent) == 1
+
+
+async def test_asking_takes_so_long_at_most(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that does not answer leaves the lease to nobody else: it is asked again later."""
+
+    async def silent(delivery: Delivery) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(rules, "DELIVERY_PREPARED", 0.01)
+    await world.wanted()
+    assert await replace(world.sending, directory=cast(Any, SimpleNamespace(addressee=silent))).send_next()
+    assert world.told() == (State.WAITING, Reason.UNAVAILABLE)
 
 
 async def test_what_must_not_come_twice_is_lost_rather_than_repeated(world: World) -> None:

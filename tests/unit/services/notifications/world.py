@@ -10,7 +10,7 @@ from mesh.model import UserId
 from services.notifications.domain.deliveries import Addressee, Delivery, Letter, Reason, State
 from services.notifications.domain.judging import Judging
 from services.notifications.domain.preferences import Choosing, PreferencesChange
-from services.notifications.domain.pushing import Pushing
+from services.notifications.domain.pushing import Pushing, Reader
 from services.notifications.domain.sending import Sending
 from services.notifications.domain.unsubscribing import Links
 from tests.fakes.notification_preferences import FakePreferences
@@ -28,6 +28,7 @@ class World:
     now: datetime = datetime(2026, 1, 2, tzinfo=UTC)
     kind: str = "reset"
     lives_in: str = "UTC"
+    reads: str = "de"
     browsers: int = 1
     pushed: list[tuple[str, int]] = field(default_factory=list)
     fails: list[Exception] = field(default_factory=list)
@@ -53,10 +54,11 @@ class World:
             variables=delivery.variables,
         )
 
-    async def zone(self, user_id: UserId) -> str:
-        return self.lives_in
+    async def reader(self, user_id: UserId) -> Reader:
+        return Reader(self.lives_in, self.reads)
 
-    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str], number: int) -> int:
+    async def tell(self, user_id: UserId, kind: str, variables: Mapping[str, str], number: int, locale: str) -> int:
+        assert locale == self.reads
         self.pushed += [(kind, number)] * self.browsers
         return self.browsers
 
