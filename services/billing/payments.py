@@ -37,7 +37,7 @@ STRIPE_PAGE = limit("STRIPE_PAGE", 100, "objects", "Of one list, the most that S
 CHARGE_STATES = {
     "succeeded": ProviderState.SUCCEEDED,
     "requires_action": ProviderState.ACTION_NEEDED,
-    "requires_payment_method": ProviderState.FAILED,
+    "requires_payment_method": ProviderState.DECLINED,
     "canceled": ProviderState.FAILED,
 }
 """Anything else is under way."""
@@ -112,6 +112,12 @@ class StripePayments:
         )
         # What a search shows may be a minute old.
         return await self._read(found.data[0].id) if found.data else None
+
+    async def cancel(self, provider_id: str) -> ProviderCharge:
+        try:
+            return _charge(await _asked(self._api.payment_intents.cancel_async(provider_id)))
+        except stripe.InvalidRequestError:  # Whatever was decided before, that is or another cancel.
+            return await self._read(provider_id)
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         made = self._api.refunds.create_async(
@@ -192,7 +198,7 @@ def _charge(intent: stripe.PaymentIntent) -> ProviderCharge:
         intent.id,
         state,
         client_secret=(intent.client_secret or "") if state is ProviderState.ACTION_NEEDED else "",
-        failure=failure if state is ProviderState.FAILED else "",
+        failure=failure if state in (ProviderState.DECLINED, ProviderState.FAILED) else "",
     )
 
 

@@ -21,7 +21,7 @@ from services.billing.domain.ports import (
 
 S = ProviderState
 Moved = ProviderCharge | ProviderRefund
-OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.FAILED, "confirm": S.ACTION_NEEDED, "slow": S.PENDING}
+OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.DECLINED, "confirm": S.ACTION_NEEDED, "slow": S.PENDING}
 """By the token of a method, what becomes of charges to it."""
 
 
@@ -67,7 +67,7 @@ class FakePayments:
             f"pi_{order.charge_id}",
             state,
             client_secret=f"secret_{order.charge_id}" if state is S.ACTION_NEEDED else "",
-            failure="card_declined" if state is S.FAILED else "",
+            failure="card_declined" if state is S.DECLINED else "",
         )
         kept = self.charged.setdefault(order.charge_id, (order, made))
         self.times.setdefault(made.provider_id, self.now())
@@ -77,6 +77,14 @@ class FakePayments:
 
     async def find_charge(self, charge_id: str) -> ProviderCharge | None:
         return self.charged[charge_id][1] if charge_id in self.charged else None
+
+    async def cancel(self, provider_id: str) -> ProviderCharge:
+        charge_id = next(key for key, (_, made) in self.charged.items() if made.provider_id == provider_id)
+        order, made = self.charged[charge_id]
+        if made.state in (S.ACTION_NEEDED, S.DECLINED):
+            self.charged[charge_id] = (order, replace(made, state=S.FAILED, client_secret="", failure="canceled"))
+        self._cut()
+        return self.charged[charge_id][1]
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         if order.refund_id not in self.refunded and order.money.amount > self._left(order.charge):
@@ -100,9 +108,11 @@ class FakePayments:
         ]
 
     def decide(self, charge_id: str, state: ProviderState) -> None:
-        """What the payer or their bank decides later."""
+        """What the payer or their bank decides later, as long as they can."""
         order, made = self.charged[charge_id]
-        self.charged[charge_id] = (order, replace(made, state=state))
+        if made.state not in (S.SUCCEEDED, S.FAILED):
+            failure = "declined" if state is S.DECLINED else ""
+            self.charged[charge_id] = (order, replace(made, state=state, client_secret="", failure=failure))
 
     def holds(self, currency: str) -> int:
         """What was captured and not given back."""

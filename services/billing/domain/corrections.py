@@ -76,7 +76,7 @@ class Corrections:
                 raise InvoiceNotOpen
             if await self.invoicing.live_charge(invoice):
                 raise PaymentUnderWay
-            invoice = await self.invoicing.void(invoice)
+            invoice = await self.invoicing.void(caller, invoice)
             await self.invoicing.lifecycle.waived(caller, invoice.subscription_id)
             return invoice
 

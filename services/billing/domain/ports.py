@@ -13,10 +13,14 @@ from services.billing.domain.money import Money
 
 
 class ProviderState(enum.StrEnum):
-    """What has become of a charge or refund at the provider."""
+    """What has become of a charge or refund at the provider.
+
+    DECLINED: the method of a charge was refused, and its payer may yet pay it with another one. FAILED: it is over.
+    """
 
     PENDING = "pending"
     ACTION_NEEDED = "action_needed"
+    DECLINED = "declined"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
@@ -98,6 +102,9 @@ class Payments(Protocol):
 
     async def find_charge(self, charge_id: str) -> ProviderCharge | None:
         """What became of it, if the provider has ever seen it."""
+
+    async def cancel(self, provider_id: str) -> ProviderCharge:
+        """Have a charge FAILED for good, unless it is too late; what has become of it then. Again it is the same."""
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         """Give back, once for each refund_id."""

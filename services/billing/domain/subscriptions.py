@@ -188,9 +188,9 @@ class Subscriptions:
         return await self.store.run(cancelled)
 
     async def _abandon(self, caller: Caller, found: Subscription) -> Subscription:
-        """A charge that is under way may still come in: it is given back then."""
+        """A charge that is under way is cancelled; if it comes in all the same, it is given back."""
         for invoice in await self.store.open_invoices(found.subscription_id):
-            await self.invoicing.void(invoice)
+            await self.invoicing.void(caller, invoice)
         return await self.lifecycle.end(caller, found)
 
     async def resume(self, caller: Caller, subscription_id: str) -> Subscription:

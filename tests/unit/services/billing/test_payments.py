@@ -83,34 +83,139 @@ async def test_reminders_do_not_multiply(world: World) -> None:
     assert sum(isinstance(event, ChargeDue) for _, event in world.store.reminders) == 1
 
 
-async def test_who_confirms_too_late_pays_all_the_same(world: World) -> None:
-    """A charge that was given up and succeeds at last pays its invoice, as long as that is open."""
+async def test_who_confirms_too_late_pays_nothing(world: World) -> None:
+    """A charge that was given up is cancelled at the provider: its payer cannot confirm it any more, and pays anew."""
     await world.subscribed()
     await world.card("confirm")
     await world.pass_time(days=29, hours=12)
     late = world.charges[-1]
-    assert late.state is PaymentState.FAILED
-    assert world.invoices[-1].state is InvoiceState.OPEN
+    assert (late.state, late.failure) == (PaymentState.FAILED, "not confirmed in time")
     world.payments.decide(late.charge_id, ProviderState.SUCCEEDED)
     await world.billing.charges.settle(late.charge_id)
-    assert world.store.kept[world.invoices[-1].invoice_id].paid == TOTAL
+    assert world.invoices[-1].state is InvoiceState.OPEN
+    await world.card()
+    await world.billing.charges.pay(ADA, world.invoices[-1].invoice_id)
+    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == 2 * TOTAL
     await world.check()
 
 
-async def test_paid_twice_is_given_back(world: World) -> None:
-    """If a charge that was given up succeeds after another one has paid, it is given back."""
+async def test_declined_charge_is_over(world: World) -> None:
+    """A method that was refused cannot be made good behind our back: what failed here is over at the provider."""
+    await world.card("declined")
+    await world.start()
+    await world.pass_time(minutes=1)
+    assert (world.charges[0].state, world.charges[0].failure) == (PaymentState.FAILED, "card_declined")
+    world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+    assert world.payments.holds("EUR") == 0
+
+
+async def waits_for_its_payer(world: World) -> str:
+    """Somebody has left the prompt of their bank, and saved another card; the id of what is to be paid."""
     await world.card("confirm")
-    await world.start("team-monthly", trial=True)
-    await world.pass_time(days=15, hours=1)
-    late = world.charges[0]
-    assert late.state is PaymentState.FAILED
+    await world.start()
+    await world.pass_time(minutes=1)
     await world.card()
-    await world.billing.charges.pay(ADA, world.invoices[0].invoice_id)
-    assert world.invoices[0].state is InvoiceState.PAID
-    world.payments.decide(late.charge_id, ProviderState.SUCCEEDED)
-    await world.billing.charges.settle(late.charge_id)
-    await world.pass_time()
-    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == TOTAL
+    return world.invoices[0].invoice_id
+
+
+async def test_another_card_pays_what_waits_for_its_payer(world: World) -> None:
+    """Whoever leaves the prompt of their bank pays with another card at once; nobody is told of a failure."""
+    invoice_id = await waits_for_its_payer(world)
+    invoice, settled = await world.billing.charges.pay(ADA, invoice_id)
+    assert settled and settled.charge == world.charges[-1]
+    assert [charge.state for charge in world.charges] == [PaymentState.FAILED, PaymentState.SUCCEEDED]
+    assert (invoice.state, "PaymentFailed" in world.announced) == (InvoiceState.PAID, False)
+    world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(days=2)
+    assert world.payments.holds("EUR") == TOTAL
+    await world.check()
+
+
+async def test_another_card_pays_what_was_refused_in_the_prompt(world: World) -> None:
+    """So does whoever fails at the prompt, before we have heard of it."""
+    invoice_id = await waits_for_its_payer(world)
+    world.payments.decide(world.charges[0].charge_id, ProviderState.DECLINED)
+    invoice, _ = await world.billing.charges.pay(ADA, invoice_id)
+    assert (invoice.state, len(world.charges)) == (InvoiceState.PAID, 2)
+
+
+async def test_reminder_leaves_the_prompt_to_its_payer(world: World) -> None:
+    """Another card alone cancels nothing: only whoever pays with it does."""
+    await waits_for_its_payer(world)
+    await world.pass_time(hours=2)
+    assert [charge.state for charge in world.charges] == [PaymentState.ACTION_NEEDED]
+
+
+async def test_confirmed_at_the_last_moment(world: World) -> None:
+    """A payer who confirms while another card takes over has paid, and the other card is not charged."""
+    invoice_id, cancel = await waits_for_its_payer(world), world.payments.cancel
+
+    async def too_late(provider_id: str) -> ProviderCharge:
+        world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+        return await cancel(provider_id)
+
+    world.payments.cancel = too_late  # type: ignore[method-assign]
+    invoice, settled = await world.billing.charges.pay(ADA, invoice_id)
+    assert settled and settled.charge.state is PaymentState.SUCCEEDED
+    assert (invoice.state, len(world.charges), world.payments.holds("EUR")) == (InvoiceState.PAID, 1, TOTAL)
+    await world.check()
+
+
+async def test_lost_answer_to_a_cancel(world: World) -> None:
+    """A cancel whose answer is lost is found at the next try, and until it is known nothing else is charged."""
+    invoice_id = await waits_for_its_payer(world)
+    world.payments.cuts = 1
+    with pytest.raises(Unavailable):
+        await world.billing.charges.pay(ADA, invoice_id)
+    assert [charge.live for charge in world.charges] == [True]
+    invoice, _ = await world.billing.charges.pay(ADA, invoice_id)
+    assert (invoice.state, len(world.charges)) == (InvoiceState.PAID, 2)
+    await world.check()
+
+
+async def test_what_is_void_is_not_charged(world: World) -> None:
+    """A charge that was not sent when its invoice became void is never sent, and has failed when that is certain."""
+    await world.card()
+    await world.billing.subscriptions.cancel(ADA, await world.start(), at_once=True)
+    assert world.invoices[0].state is InvoiceState.VOID
+    await world.pass_time(days=1)
+    assert (world.payments.charged, world.charges[0].state) == ({}, PaymentState.FAILED)
+    await world.check()
+
+
+async def test_what_was_sent_for_a_void_invoice_is_cancelled(world: World) -> None:
+    """So is one that waits for its payer, at once."""
+    await world.card("confirm")
+    subscription_id = await world.start()
+    await world.pass_time(minutes=1)
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.pass_time(seconds=1)
+    assert [made.state for _, made in world.payments.charged.values()] == [ProviderState.FAILED]
+    assert (world.charges[0].state, world.charges[0].failure) == (PaymentState.FAILED, "not owed any more")
+
+
+async def test_what_is_credited_whole_is_not_charged(world: World) -> None:
+    """A charge of an invoice that a credit note pays is cancelled."""
+    await world.subscribed()
+    await world.card("confirm")
+    await world.pass_time(days=28)
+    await world.billing.corrections.credit(ADA, world.invoices[-1].invoice_id, TOTAL, "")
+    await world.pass_time(seconds=1)
+    assert (world.invoices[-1].state, world.charges[-1].state) == (InvoiceState.PAID, PaymentState.FAILED)
+    await world.check()
+
+
+async def test_late_money_is_given_back(world: World) -> None:
+    """What is at the bank cannot be cancelled: if it comes for an invoice that is void, it is given back."""
+    await world.card("slow")
+    subscription_id = await world.start()
+    await world.pass_time(minutes=1)
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.pass_time(minutes=1)
+    world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(hours=2)
+    assert world.charges[0].state is PaymentState.SUCCEEDED
+    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == await world.holds(Account.CREDIT) == 0
     await world.check()
 
 
@@ -355,7 +460,7 @@ STEPS = st.lists(
         st.tuples(st.just("refund"), st.integers(0, 2000)),
         st.tuples(st.just("credit"), st.integers(1, 2000)),
         st.tuples(st.just("void"), st.just(0)),
-        st.tuples(st.just("decide"), st.sampled_from([ProviderState.SUCCEEDED, ProviderState.FAILED])),
+        st.tuples(st.just("decide"), st.sampled_from([ProviderState.SUCCEEDED, ProviderState.DECLINED])),
         st.tuples(st.just("cut"), st.integers(1, 3)),
     ),
     max_size=25,
@@ -396,7 +501,7 @@ async def _step(world: World, verb: str, what: Any) -> None:
 
 async def _decide(world: World, state: ProviderState) -> None:
     for charge_id, (_, made) in [*world.payments.charged.items()][-1:]:
-        if made.state in (ProviderState.PENDING, ProviderState.ACTION_NEEDED):
+        if made.state is not state:
             world.payments.decide(charge_id, state)
         await world.billing.charges.settle(charge_id)
 

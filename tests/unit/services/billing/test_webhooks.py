@@ -153,7 +153,7 @@ async def test_lie_is_no_payment() -> None:
 
 
 EARLY = ("created", "processing", "requires_action")
-KINDS = (*EARLY, "payment_failed", "succeeded")
+KINDS = (*EARLY, "payment_failed", "succeeded", "canceled")
 TOTAL = 1071
 """Of one seat for one month, with tax."""
 OUTCOMES = {
@@ -188,3 +188,35 @@ async def test_order_does_not_matter(
     assert (world.invoices[0].state, subscription.state, await world.holds(Account.CLEARING)) == OUTCOMES[decided]
     assert len(world.charges) == 1
     await world.check()
+
+
+CHANGES = (ProviderState.ACTION_NEEDED, ProviderState.DECLINED, ProviderState.SUCCEEDED, ProviderState.FAILED)
+
+
+@given(
+    outcome=st.sampled_from(["slow", "confirm", "declined"]),
+    story=st.lists(st.one_of(st.sampled_from(CHANGES), st.sampled_from(KINDS), st.integers(1, 30)), max_size=12),
+    told=st.permutations(KINDS),
+)
+async def test_provider_changes_its_mind(outcome: str, story: list[ProviderState | str | int], told: list[str]) -> None:
+    """Declined, then paid, then cancelled: whatever becomes of a charge while we hear of it or not, the end is true.
+
+    Nobody can pay twice at any moment, and in the end we hold what the provider holds for us.
+    """
+    provider = await paying(outcome)
+    world = provider.world
+    for one in story:
+        if isinstance(one, ProviderState):
+            world.payments.decide(provider.charge_id, one)
+        elif isinstance(one, str):
+            await provider.send(one)
+            await world.pass_time(seconds=1)
+        else:
+            await world.pass_time(hours=one)
+        await world.check()
+    for kind in told:
+        await provider.send(kind)
+    await world.pass_time(days=3)
+    await world.check()
+    assert await world.holds(Account.CLEARING) == world.payments.holds("EUR")
+    assert (world.payments.holds("EUR") == TOTAL) is (world.invoices[0].state is InvoiceState.PAID)
