@@ -97,13 +97,23 @@ ON CONFLICT (subscription_id) DO UPDATE
        period_end = excluded.period_end, cancel_at_period_end = excluded.cancel_at_period_end,
        end_time = excluded.end_time, version = excluded.version;
 
--- name: put_use(organisation_id, usage_id, subscription_id, quantity, create_time)$
+-- name: put_use(organisation_id, usage_id, subscription_id, quantity, create_time, most)$
 -- The lock on the subscription keeps a use and the end of its subscription apart, whose last invoice has all.
-INSERT INTO usage (organisation_id, usage_id, subscription_id, quantity, create_time)
-SELECT :organisation_id, :usage_id, subscription_id, :quantity, :create_time FROM subscriptions
- WHERE subscription_id = :subscription_id AND state <> 'ended' FOR SHARE
-ON CONFLICT (organisation_id, usage_id) DO NOTHING
-RETURNING usage_id;
+WITH found AS (
+    SELECT subscription_id FROM subscriptions
+     WHERE subscription_id = :subscription_id AND state <> 'ended' AND unbilled + :quantity <= :most FOR UPDATE
+), put AS (
+    INSERT INTO usage (organisation_id, usage_id, subscription_id, quantity, create_time)
+    SELECT :organisation_id, :usage_id, subscription_id, :quantity, :create_time FROM found
+    ON CONFLICT (organisation_id, usage_id) DO NOTHING
+    RETURNING usage_id, subscription_id, quantity
+)
+UPDATE subscriptions SET unbilled = unbilled + put.quantity
+  FROM put WHERE subscriptions.subscription_id = put.subscription_id
+RETURNING put.usage_id;
+
+-- name: lock_subscription(subscription_id)$
+SELECT subscription_id FROM subscriptions WHERE subscription_id = :subscription_id FOR UPDATE;
 
 -- name: get_use(organisation_id, usage_id)^
 SELECT organisation_id, subscription_id, usage_id, quantity, create_time
@@ -114,6 +124,8 @@ WITH billed AS (
     UPDATE usage SET invoice_id = :invoice_id
      WHERE subscription_id = :subscription_id AND invoice_id IS NULL
     RETURNING quantity
+), counted AS (
+    UPDATE subscriptions SET unbilled = 0 WHERE subscription_id = :subscription_id
 )
 SELECT coalesce(sum(quantity), 0)::bigint FROM billed;
 

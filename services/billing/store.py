@@ -130,15 +130,17 @@ class PostgresStore:
         async with self.database.connection() as connection:
             await sql.put_subscription(connection, **asdict(subscription))
 
-    async def use(self, use: Use) -> Use | None:
+    async def use(self, use: Use, most: int) -> Use | None:
         async with self.database.connection() as connection:
-            if await sql.put_use(connection, **asdict(use)):
+            if await sql.put_use(connection, **asdict(use), most=most):
                 return use
         named = {"organisation_id": use.organisation_id, "usage_id": use.usage_id}
         return await self._one(sql.get_use, lambda found: Use(**found), **named)
 
     async def bill_usage(self, subscription_id: str, invoice_id: str) -> int:
-        async with self.database.connection() as connection:
+        async with self.database.transaction() as connection:
+            # By a statement before, so that the next one sees what was recorded while this one waited.
+            await sql.lock_subscription(connection, subscription_id=subscription_id)
             return int(await sql.bill_usage(connection, subscription_id=subscription_id, invoice_id=invoice_id))
 
     async def invoice(self, invoice_id: str) -> Invoice | None:

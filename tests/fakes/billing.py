@@ -153,9 +153,11 @@ class FakeStore:
     async def put_subscription(self, subscription: Subscription) -> None:
         self.kept[subscription.subscription_id] = subscription
 
-    async def use(self, use: Use) -> Use | None:
+    async def use(self, use: Use, most: int) -> Use | None:
         key = (use.organisation_id, use.usage_id)
-        if key not in self.usage and not self.kept[use.subscription_id].live:
+        known = ((key, one) for key, one in self.usage.items() if one.subscription_id == use.subscription_id)
+        unbilled = sum(one.quantity for key, one in known if key not in self.billed)
+        if key not in self.usage and (not self.kept[use.subscription_id].live or unbilled + use.quantity > most):
             return None
         return self.usage.setdefault(key, use)
 

@@ -79,6 +79,10 @@ class NotMetered(FailedPrecondition):
     """This subscription is not paid by what is used."""
 
 
+class UsageBeyondBound(FailedPrecondition):
+    """More was used in this period than is invoiced without somebody asking; talk to us."""
+
+
 class InvoiceNotOpen(FailedPrecondition):
     """Only an open invoice can be paid or voided."""
 

@@ -72,11 +72,14 @@ class SubscriptionStore(Protocol):
     async def put_subscription(self, subscription: Subscription) -> None:
         """Keep it, or its next version."""
 
-    async def use(self, use: Use) -> Use | None:
-        """Keep a use, unless its id is known; what is kept under its id then. None: the subscription has ended."""
+    async def use(self, use: Use, most: int) -> Use | None:
+        """Keep a use, unless its id is known; what is kept under its id then.
+
+        None: the subscription has ended, or more than `most` would be used and on no invoice.
+        """
 
     async def bill_usage(self, subscription_id: str, invoice_id: str) -> int:
-        """Give all uses that are on no invoice to this one; their sum."""
+        """Give all uses that are on no invoice to this one; their sum. Until the transaction ends none is added."""
 
 
 class InvoiceStore(Protocol):

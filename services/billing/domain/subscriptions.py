@@ -10,6 +10,7 @@ from typing import Any
 from mesh.model import Caller, new_id
 from services.billing.domain.entities import (
     LARGEST_QUANTITY,
+    LARGEST_UNBILLED,
     LARGEST_USE,
     Customer,
     Line,
@@ -31,6 +32,7 @@ from services.billing.domain.errors import (
     SubscriptionUnpaid,
     TrialNotOffered,
     UnknownPlan,
+    UsageBeyondBound,
     UsageIdReused,
     refuse,
 )
@@ -208,10 +210,11 @@ class Subscriptions:
     async def record_usage(self, caller: Caller, subscription_id: str, usage_id: str, quantity: int) -> Use:
         """Count a use once, whatever happens to the request.
 
-        Raises: SubscriptionNotFound; NotMetered; SubscriptionEnded; UsageIdReused.
+        Raises: SubscriptionNotFound; NotMetered; SubscriptionEnded; UsageBeyondBound; UsageIdReused.
         """
         found = await self._own(caller, subscription_id)
-        if not (await self.renewal.plan(found)).metered:
+        plan = await self.renewal.plan(found)
+        if not plan.metered:
             raise NotMetered
         use = Use(
             organisation_id=found.organisation_id,
@@ -220,9 +223,10 @@ class Subscriptions:
             quantity=_checked(quantity, LARGEST_USE),
             create_time=self.now(),
         )
-        kept = await self.store.use(use)
+        kept = await self.store.use(use, plan.units(LARGEST_UNBILLED))
         if kept is None:
-            raise SubscriptionEnded
+            await self._live(caller, subscription_id)
+            raise UsageBeyondBound
         if (kept.subscription_id, kept.quantity) != (subscription_id, quantity):
             raise UsageIdReused
         return kept

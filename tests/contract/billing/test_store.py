@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -268,14 +269,29 @@ async def test_uses_count_once(kept: Kept) -> None:
     """A use is kept once under its id and billed once; when its subscription has ended only what is known is found."""
     await begin(kept, subscription())
     use = Use(organisation_id=ADAS, subscription_id="subscription_1", usage_id="one", quantity=5, create_time=NOON)
-    assert await kept.store.use(use) == use
-    assert await kept.store.use(replace(use, quantity=6)) == use
-    assert await kept.store.use(replace(use, usage_id="two", quantity=7)) is not None
+    assert await kept.store.use(use, 100) == use
+    assert await kept.store.use(replace(use, quantity=6), 100) == use
+    assert await kept.store.use(replace(use, usage_id="two", quantity=7), 100) is not None
     assert await kept.store.bill_usage("subscription_1", "invoice_1") == 12
     assert await kept.store.bill_usage("subscription_1", "invoice_2") == 0
     await kept.store.put_subscription(replace(subscription(), state=SubscriptionState.ENDED))
-    assert await kept.store.use(use) == use
-    assert await kept.store.use(replace(use, usage_id="three")) is None
+    assert await kept.store.use(use, 100) == use
+    assert await kept.store.use(replace(use, usage_id="three"), 100) is None
+
+
+async def test_uses_have_a_bound(kept: Kept) -> None:
+    """No more is kept than may wait for an invoice, also when many come at once; a known use is found all the same."""
+    await begin(kept, subscription(), subscription("2", product="api"))
+    use = Use(organisation_id=ADAS, subscription_id="subscription_1", usage_id="0", quantity=5, create_time=NOON)
+    several = [replace(use, usage_id=str(name)) for name in range(8)]
+    done = await asyncio.gather(*(kept.store.use(one, 20) for one in [*several, *several]))
+    there = {one.usage_id for one in done if one}
+    assert len(there) == 4
+    assert await kept.store.use(replace(use, usage_id="else", quantity=1), 20) is None
+    assert await kept.store.use(replace(use, usage_id=there.pop()), 20) is not None
+    assert await kept.store.use(replace(use, usage_id="other", subscription_id="subscription_2"), 20) is not None
+    assert await kept.store.bill_usage("subscription_1", "invoice_1") == 20
+    assert await kept.store.use(replace(use, usage_id="else", quantity=20), 20) is not None
 
 
 async def test_notices_are_taken_once(kept: Kept) -> None:

@@ -192,6 +192,15 @@ async def _(scene: Scene) -> httpx.Response:
     return await did(person, used, "recordUsage", usageId="one", quantity="6")
 
 
+@STORIES.provokes("RecordUsage", "USAGE_BEYOND_BOUND")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    used = (await start(person, "api-calls"))["subscriptionId"]
+    for place in range(20):
+        await did(person, used, "recordUsage", usageId=str(place), quantity="10000000000")
+    return await did(person, used, "recordUsage", **_USE)
+
+
 @STORIES.provokes("ListInvoices", "BAD_PAGE_TOKEN")
 async def _(scene: Scene) -> httpx.Response:
     return await get(await scene.somebody(), INVOICES, pageToken="nope")

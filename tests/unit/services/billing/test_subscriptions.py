@@ -9,10 +9,18 @@ import pytest
 from mesh.model import Error
 from services.billing.domain import errors
 from services.billing.domain.charging import BILLING
-from services.billing.domain.entities import InvoiceState, PaymentState, SubscriptionState
+from services.billing.domain.entities import (
+    LARGEST_QUANTITY,
+    LARGEST_UNBILLED,
+    LARGEST_USE,
+    InvoiceState,
+    PaymentState,
+    SubscriptionState,
+)
 from services.billing.domain.events import InvoicePaid
-from services.billing.domain.ledger import Account
+from services.billing.domain.ledger import LARGEST_AMOUNT, Account
 from services.billing.domain.subscriptions import Wanted
+from tests.fakes.billing import PLANS
 from tests.unit.services.billing.world import ADA, BOB, START, World
 
 S = SubscriptionState
@@ -319,6 +327,32 @@ async def test_only_what_is_metered_is_counted(world: World) -> None:
     seats, calls = await world.start("free"), await world.start("api-calls")
     with pytest.raises(errors.NotMetered):
         await world.billing.subscriptions.record_usage(ADA, seats, "one", 1)
-    for quantity in (0, -1, 10**9 + 1):
+    for quantity in (0, -1, LARGEST_USE + 1):
         with pytest.raises(errors.QuantityNotAllowed):
             await world.billing.subscriptions.record_usage(ADA, calls, "one", quantity)
+
+
+async def test_what_is_used_can_be_invoiced(world: World) -> None:
+    """However much is used, it is refused before no invoice could hold it: renewing and cancelling always work."""
+    await world.card()
+    subscription_id = await world.start("api-calls")
+    record = world.billing.subscriptions.record_usage
+    for place in range(20):
+        await record(ADA, subscription_id, str(place), LARGEST_USE)
+    with pytest.raises(errors.UsageBeyondBound):
+        await record(ADA, subscription_id, "more", 1)
+    assert (await record(ADA, subscription_id, "0", LARGEST_USE)).quantity == LARGEST_USE
+    await world.pass_time(days=28)
+    assert world.invoices[-1].subtotal == LARGEST_UNBILLED
+    await record(ADA, subscription_id, "more", 1)
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.check()
+
+
+def test_bounds_agree() -> None:
+    """The largest invoice, of use or of a quantity, fits into the ledger with as much tax, and into 64 bits."""
+    for plan in PLANS:
+        assert plan.price(plan.units(LARGEST_UNBILLED)) <= LARGEST_UNBILLED
+        assert plan.units(LARGEST_UNBILLED) + LARGEST_USE < 2**63
+        assert 2 * plan.price(LARGEST_QUANTITY) <= LARGEST_AMOUNT
+    assert 2 * LARGEST_UNBILLED <= LARGEST_AMOUNT

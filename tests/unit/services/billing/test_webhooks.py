@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.local.payments.hooks import signature
@@ -162,6 +162,7 @@ OUTCOMES = {
 }
 
 
+@settings(deadline=None)
 @given(
     outcome=st.sampled_from(["slow", "confirm"]),
     decided=st.sampled_from(sorted(OUTCOMES)),
@@ -193,6 +194,7 @@ async def test_order_does_not_matter(
 CHANGES = (ProviderState.ACTION_NEEDED, ProviderState.DECLINED, ProviderState.SUCCEEDED, ProviderState.FAILED)
 
 
+@settings(deadline=None)
 @given(
     outcome=st.sampled_from(["slow", "confirm", "declined"]),
     story=st.lists(st.one_of(st.sampled_from(CHANGES), st.sampled_from(KINDS), st.integers(1, 30)), max_size=12),
