@@ -290,9 +290,10 @@ SELECT r.provider_id, e.amount, e.currency, t.create_time
   JOIN refunds r ON r.refund_id = substr(t.source, 13)
  WHERE t.create_time >= :since AND t.source LIKE 'refund_done:%';
 
--- name: is_reconciled(day)$
-SELECT EXISTS (SELECT 1 FROM reconciliations WHERE day = :day);
+-- name: last_reconciled()$
+SELECT max(day) FROM reconciliations;
 
--- name: keep_reconciled(day, finish_time, compared, drifts)!
-INSERT INTO reconciliations (day, finish_time, compared, drifts) VALUES (:day, :finish_time, :compared, :drifts)
+-- name: keep_reconciled(day, finish_time, compared, drifts, beside)!
+INSERT INTO reconciliations (day, finish_time, compared, drifts, beside)
+VALUES (:day, :finish_time, :compared, :drifts, :beside)
 ON CONFLICT (day) DO NOTHING;

@@ -206,12 +206,17 @@ class PostgresStore:
     async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
         return await self._all(sql.get_moved, _entry, since=since)
 
-    async def is_reconciled(self, day: date) -> bool:
+    async def last_reconciled(self) -> date | None:
         async with self.database.connection() as connection:
-            return bool(await sql.is_reconciled(connection, day=day))
+            found: date | None = await sql.last_reconciled(connection)
+        return found
 
     async def keep_reconciled(self, done: Reconciled) -> None:
-        values = {**asdict(done), "drifts": [_told(drift) for drift in done.drifts]}
+        values = {
+            **asdict(done),
+            "drifts": [_told(drift) for drift in done.drifts],
+            "beside": [f"{one.kind} x {one.count}: {one.money.amount} {one.money.currency}" for one in done.beside],
+        }
         async with self.database.connection() as connection:
             await sql.keep_reconciled(connection, **values)
 

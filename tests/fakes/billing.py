@@ -216,8 +216,8 @@ class FakeStore:
                 found += [ProviderEntry(self.kept[object_id].provider_id, one, transfer.create_time) for one in moneys]
         return found
 
-    async def is_reconciled(self, day: date) -> bool:
-        return day in self.reconciled
+    async def last_reconciled(self) -> date | None:
+        return max(self.reconciled, default=None)
 
     async def keep_reconciled(self, done: Reconciled) -> None:
         self.reconciled.setdefault(done.day, done)

@@ -29,7 +29,8 @@ OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.DECLINED, "confirm": S.ACTION_NEEDE
 class FakePayments:
     """A `services.billing.domain.ports.Payments`.
 
-    `cuts`: as many of the next charges and refunds have their effect and no answer, as if the line broke.
+    `cuts`: as many of the next charges and refunds have their effect and no answer, as if the line broke. `beside`:
+    what else moved in its books.
     """
 
     saved: dict[str, dict[str, ProviderMethod]] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class FakePayments:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     times: dict[str, datetime] = field(default_factory=dict)
     cuts: int = 0
+    beside: list[ProviderEntry] = field(default_factory=list)
 
     async def customer(self, organisation_id: OrganisationId) -> str:
         return f"cus_{organisation_id}"
@@ -101,7 +103,7 @@ class FakePayments:
     async def journal(self, since: datetime) -> Sequence[ProviderEntry]:
         captured = [(made, order.money) for order, made in self.charged.values()]
         returned = [(made, replace(order.money, amount=-order.money.amount)) for order, made in self.refunded.values()]
-        return [
+        return [one for one in self.beside if one.time >= since] + [
             ProviderEntry(made.provider_id, money, self.times[made.provider_id])
             for made, money in _succeeded([*captured, *returned])
             if self.times[made.provider_id] >= since

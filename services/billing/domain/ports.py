@@ -75,11 +75,15 @@ class ProviderRefund:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
-    """Money that moved, as the provider's own books say: a charge, or a refund if `money` is negative."""
+    """Money that moved, as the provider's own books say: a charge, or a refund if `money` is negative.
+
+    `kind` is in the provider's words what else it is, such as `payout`, `fee` or `dispute`: our books have none of it.
+    """
 
     provider_id: str
     money: Money
     time: datetime
+    kind: str = ""
 
 
 class Payments(Protocol):

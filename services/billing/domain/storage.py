@@ -138,8 +138,8 @@ class ReconciliationStore(Protocol):
     async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
         """What our books say since then of money that the provider holds for us, by the provider's ids."""
 
-    async def is_reconciled(self, day: date) -> bool:
-        """Whether a day was compared."""
+    async def last_reconciled(self) -> date | None:
+        """The last day that was compared, if any was."""
 
     async def keep_reconciled(self, done: Reconciled) -> None:
         """Keep what came of a day, unless there is something already."""

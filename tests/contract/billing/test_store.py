@@ -10,7 +10,7 @@ import pytest
 
 from mesh.model import Caller, OrganisationId, UserId
 from services.billing.domain import posting
-from services.billing.domain.drift import Drift, DriftKind, Reconciled
+from services.billing.domain.drift import Beside, Drift, DriftKind, Reconciled
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -331,11 +331,12 @@ async def test_moved_money_is_known_by_the_providers_ids(kept: Kept) -> None:
 
 
 async def test_day_is_reconciled_once(kept: Kept) -> None:
-    """What came of a day is kept, and nothing takes its place."""
+    """What came of a day is kept, and nothing takes its place; the last one is known."""
+    assert await kept.store.last_reconciled() is None
     drift = Drift(DriftKind.DIFFERENT, "pi_1", (Money(900, "EUR"),), (Money(901, "EUR"),))
-    done = Reconciled(NOON.date(), LATER, 7, (drift,))
-    for one in (done, replace(done, compared=8)):
+    done = Reconciled(NOON.date(), LATER, 7, (drift,), (Beside("payout", 2, Money(-900, "EUR")),))
+    yesterday = NOON.date() - timedelta(days=1)
+    for one in (done, replace(done, compared=8), replace(done, day=yesterday)):
         await kept.store.keep_reconciled(one)
-    assert await kept.store.is_reconciled(NOON.date())
-    assert not await kept.store.is_reconciled(LATER.date())
-    assert await kept.reconciliations() == [(NOON.date(), 7)]
+    assert await kept.store.last_reconciled() == NOON.date()
+    assert sorted(await kept.reconciliations()) == [(yesterday, 7), (NOON.date(), 7)]
