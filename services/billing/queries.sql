@@ -288,7 +288,12 @@ UNION ALL
 SELECT r.provider_id, e.amount, e.currency, t.create_time
   FROM transfers t JOIN entries e ON e.source = t.source AND e.account = 'clearing'
   JOIN refunds r ON r.refund_id = substr(t.source, 13)
- WHERE t.create_time >= :since AND t.source LIKE 'refund_done:%';
+ WHERE t.create_time >= :since AND t.source LIKE 'refund_done:%'
+UNION ALL
+SELECT r.provider_id, e.amount, e.currency, t.create_time
+  FROM transfers t JOIN entries e ON e.source = t.source AND e.account = 'clearing'
+  JOIN refunds r ON r.refund_id = substr(t.source, 17)
+ WHERE t.create_time >= :since AND t.source LIKE 'refund_returned:%';
 
 -- name: last_reconciled()$
 SELECT max(day) FROM reconciliations;

@@ -211,7 +211,7 @@ class FakeStore:
         for transfer in self.transfers.values():
             kind, _, object_id = transfer.source.partition(":")
             entries = [one for one in transfer.entries if one.account is Account.CLEARING]
-            if kind in ("charge", "refund_done") and transfer.create_time >= since:
+            if kind in ("charge", "refund_done", "refund_returned") and transfer.create_time >= since:
                 moneys = (Money(one.amount, one.currency) for one in entries)
                 found += [ProviderEntry(self.kept[object_id].provider_id, one, transfer.create_time) for one in moneys]
         return found

@@ -116,6 +116,16 @@ class FakePayments:
             failure = "declined" if state is S.DECLINED else ""
             self.charged[charge_id] = (order, replace(made, state=state, client_secret="", failure=failure))
 
+    def send_back(self, refund_id: str) -> None:
+        """What a bank does that cannot take a refund, long after it was made."""
+        order, made = self.refunded[refund_id]
+        if made.state is S.SUCCEEDED:
+            self.refunded[refund_id] = (order, replace(made, state=S.FAILED, failure="expired_or_canceled_card"))
+            there = ProviderEntry(
+                made.provider_id, replace(order.money, amount=-order.money.amount), self.times[made.provider_id]
+            )
+            self.beside += [there, replace(there, money=order.money, time=self.now())]
+
     def holds(self, currency: str) -> int:
         """What was captured and not given back."""
         captured = [order.money for order, made in self.charged.values() if made.state is S.SUCCEEDED]

@@ -51,6 +51,12 @@ STATES = {
     ProviderState.SUCCEEDED: PaymentState.SUCCEEDED,
     ProviderState.FAILED: PaymentState.FAILED,
 }
+REFUND_POSTS = {
+    (True, PaymentState.SUCCEEDED): posting.refund_done,
+    (True, PaymentState.FAILED): posting.refund_failed,
+    (False, PaymentState.FAILED): posting.refund_returned,
+}
+"""By whether a refund was still under way, and what the provider says of it now."""
 BILLING = Caller("billing")
 
 
@@ -220,13 +226,18 @@ class Refunds:
         self.now = now
 
     async def settle(self, refund_id: str, caller: Caller = BILLING) -> Refund:
-        """As for charges. Raises: RefundNotFound; Unavailable if the provider cannot be asked."""
+        """As for charges; a bank may send back what was given back long ago.
+
+        Raises: RefundNotFound; Unavailable if the provider cannot be asked.
+        """
         refund = await self._get(refund_id)
-        if refund.state not in LIVE:
+        if refund.state is PaymentState.FAILED:
             return refund
         order = await self._order(refund)
-        found = await self.payments.find_refund(order) or await self.payments.refund(order)
-        return await self._apply(refund_id, found)
+        found = await self.payments.find_refund(order)
+        if found is None and refund.state in LIVE:
+            found = await self.payments.refund(order)
+        return await self._apply(refund_id, found) if found else refund
 
     async def check(self, refund_id: str, caller: Caller = BILLING) -> None:
         """Settle a refund, and again until it is decided."""
@@ -250,19 +261,16 @@ class Refunds:
         async def applied() -> Refund:
             await self.store.lock((await self._get(refund_id)).organisation_id)
             old, state = await self._get(refund_id), STATES[found.state]
-            if not _leads(old.state, state) or old.state not in LIVE:
+            post = REFUND_POSTS.get((old.state in LIVE, state))
+            if old.state is state or not (post or old.state in LIVE):
                 return old
             new = replace(old, state=state, provider_id=found.provider_id, failure=found.failure)
             await self.store.put_refund(new)
-            await self._post(new)
+            if post and (transfer := post(new, self.now())):
+                await self.store.post(transfer)
             return new
 
         return await self.store.run(applied)
-
-    async def _post(self, refund: Refund) -> None:
-        posts = {PaymentState.SUCCEEDED: posting.refund_done, PaymentState.FAILED: posting.refund_failed}
-        if refund.state in posts and (transfer := posts[refund.state](refund, self.now())):
-            await self.store.post(transfer)
 
     async def _get(self, refund_id: str) -> Refund:
         if (found := await self.store.refund(refund_id)) is None:

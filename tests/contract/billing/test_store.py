@@ -321,13 +321,15 @@ async def test_moved_money_is_known_by_the_providers_ids(kept: Kept) -> None:
     )
     await kept.store.put_charge(paid)
     await kept.store.put_refund(back)
-    for transfer in (posting.captured(paid, paid.amount, NOON), posting.refund_done(back, LATER)):
+    posts = posting.captured(paid, paid.amount, NOON), posting.refund_done(back, LATER)
+    for transfer in (*posts, posting.refund_returned(back, LATER)):
         assert transfer is not None
         await kept.store.post(transfer)
     first = ProviderEntry("pi_1", Money(3094, "EUR"), NOON)
     second = ProviderEntry("re_1", Money(-100, "EUR"), LATER)
-    assert list(await kept.store.moved(NOON)) == [first, second]
-    assert list(await kept.store.moved(LATER)) == [second]
+    third = replace(second, money=Money(100, "EUR"))
+    assert list(await kept.store.moved(NOON)) == [first, second, third]
+    assert list(await kept.store.moved(LATER)) == [second, third]
 
 
 async def test_day_is_reconciled_once(kept: Kept) -> None:

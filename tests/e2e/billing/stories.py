@@ -278,12 +278,17 @@ async def corrected(scene: Scene, verb: str, invoice_id: str = "", **body: Any) 
 
 @STORIES.provokes("RefundInvoice", "INVOICE_NOT_FOUND")
 async def _(scene: Scene) -> httpx.Response:
-    return await corrected(scene, "refund", reason=WHY)
+    return await corrected(scene, "refund", full=True, reason=WHY)
 
 
 @STORIES.provokes("RefundInvoice", "INVOICE_NOT_FINAL")
 async def _(scene: Scene) -> httpx.Response:
-    return await corrected(scene, "refund", await open_invoice(await scene.somebody()), reason=WHY)
+    return await corrected(scene, "refund", await open_invoice(await scene.somebody()), full=True, reason=WHY)
+
+
+@STORIES.provokes("RefundInvoice", "AMOUNT_REQUIRED")
+async def _(scene: Scene) -> httpx.Response:
+    return await corrected(scene, "refund", reason=WHY)
 
 
 @STORIES.provokes("RefundInvoice", "REFUND_TOO_LARGE")

@@ -17,6 +17,7 @@ from services.billing.domain.entities import InvoiceState, PaymentState, Refund,
 from services.billing.domain.events import ChargeDue, InvoiceDue, PaymentFailed
 from services.billing.domain.ledger import Account
 from services.billing.domain.ports import ProviderCharge, ProviderState
+from services.billing.domain.reconciliation import Reconciliation
 from tests.unit.services.billing.world import ADA, BOB, World
 
 S = SubscriptionState
@@ -283,7 +284,7 @@ async def test_a_refund_has_its_credit_note(world: World) -> None:
     await world.subscribed()
     invoice_id = world.invoices[0].invoice_id
     await world.billing.corrections.refund(ADA, invoice_id, 71, "one day without service")
-    await world.billing.corrections.refund(ADA, invoice_id, 0, "all of it")
+    await world.billing.corrections.refund(ADA, invoice_id, 0, "all of it", full=True)
     await world.pass_time()
     assert world.payments.holds("EUR") == 0
     assert {note.number for note in await world.store.credit_notes(invoice_id)} == {"EX-C-000001", "EX-C-000002"}
@@ -304,7 +305,18 @@ async def test_a_refund_never_exceeds_what_was_paid(world: World) -> None:
     await refund(ADA, invoice_id, TOTAL - 1000, "")
     for amount in (0, 1):
         with pytest.raises(errors.RefundTooLarge):
-            await refund(ADA, invoice_id, amount, "")
+            await refund(ADA, invoice_id, amount, "", full=not amount)
+
+
+@pytest.mark.parametrize(("amount", "full"), [(0, False), (5, True), (-5, True)])
+async def test_a_refund_says_how_much(world: World, amount: int, full: bool) -> None:
+    """Nothing is given back without an amount, unless all of it is asked for; both at once is refused."""
+    await world.subscribed()
+    with pytest.raises(errors.AmountRequired) as raised:
+        await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, amount, "", full=full)
+    assert raised.value.violations[0].field == "amount_minor"
+    await world.pass_time(minutes=1)
+    assert world.payments.holds("EUR") == TOTAL
 
 
 async def test_a_refund_that_fails_becomes_credit(world: World) -> None:
@@ -318,6 +330,21 @@ async def test_a_refund_that_fails_becomes_credit(world: World) -> None:
     await world.pass_time(days=28)
     assert (world.invoices[-1].credited, world.charges[-1].amount) == (71, 1000)
     assert await world.holds(Account.CREDIT) == 0
+    await world.check()
+
+
+async def test_a_refund_that_comes_back_becomes_credit(world: World) -> None:
+    """What a bank sends back after it was given back is credit again, once, and the books agree with the provider's."""
+    await world.subscribed()
+    refund = await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, 71, "")
+    await world.pass_time(minutes=1)
+    world.payments.send_back(refund.refund_id)
+    for _ in range(2):
+        assert (await world.billing.refunds.settle(refund.refund_id)).state is PaymentState.FAILED
+    assert await world.holds(Account.CREDIT) == -71
+    assert await world.holds(Account.CLEARING) == world.payments.holds("EUR") == TOTAL
+    [done] = await Reconciliation(world.store, world.payments, lambda: world.now + timedelta(days=1)).run()
+    assert (done.compared, done.drifts) == (3, ())
     await world.check()
 
 
@@ -458,6 +485,7 @@ STEPS = st.lists(
         st.tuples(st.just("pay"), st.just(0)),
         st.tuples(st.just("use"), st.integers(1, 5000)),
         st.tuples(st.just("refund"), st.integers(0, 2000)),
+        st.tuples(st.just("send back"), st.just(0)),
         st.tuples(st.just("credit"), st.integers(1, 2000)),
         st.tuples(st.just("void"), st.just(0)),
         st.tuples(st.just("decide"), st.sampled_from([ProviderState.SUCCEEDED, ProviderState.DECLINED])),
@@ -506,6 +534,12 @@ async def _decide(world: World, state: ProviderState) -> None:
         await world.billing.charges.settle(charge_id)
 
 
+async def _send_back(world: World, _: object) -> None:
+    for refund_id in [*world.payments.refunded][-1:]:
+        world.payments.send_back(refund_id)
+        await world.billing.refunds.settle(refund_id)
+
+
 async def _cut(world: World, times: int) -> None:
     world.payments.cuts = times
 
@@ -516,6 +550,7 @@ ALONE: dict[str, Callable[[World, Any], Awaitable[Any]]] = {
     "start": lambda world, plan_id: world.start(plan_id),
     "trial": lambda world, plan_id: world.start(plan_id, trial=True),
     "decide": _decide,
+    "send back": _send_back,
     "cut": _cut,
 }
 WITH_SUBSCRIPTION: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
@@ -526,7 +561,7 @@ WITH_SUBSCRIPTION: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
 }
 WITH_INVOICE: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
     "pay": lambda world, named, _: world.billing.charges.pay(ADA, named),
-    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount, ""),
+    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount, "", full=not amount),
     "credit": lambda world, named, amount: world.billing.corrections.credit(ADA, named, amount, ""),
     "void": lambda world, named, _: world.billing.corrections.void(ADA, named),
 }
