@@ -241,5 +241,8 @@ def _our_id(refund: stripe.Refund) -> str:
 
 
 def _method(method: stripe.PaymentMethod) -> ProviderMethod:
-    details = getattr(method, method.type)
-    return ProviderMethod(method.id, getattr(details, "brand", method.type), details.last4)
+    details = getattr(method, method.type, None)
+    # Only cards and accounts have digits.
+    return ProviderMethod(
+        method.id, getattr(details, "brand", None) or method.type, getattr(details, "last4", None) or ""
+    )

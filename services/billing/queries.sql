@@ -71,6 +71,9 @@ SELECT subscription_id, organisation_id, user_id, plan_id, product, quantity, st
        period_start, period_end, trialed, cancel_at_period_end, create_time, end_time, version
   FROM subscriptions WHERE organisation_id = :organisation_id AND product = :product AND state <> 'ended';
 
+-- name: has_live_subscription(organisation_id)$
+SELECT EXISTS (SELECT FROM subscriptions WHERE organisation_id = :organisation_id AND state <> 'ended');
+
 -- name: has_trialed(organisation_id, product)$
 SELECT EXISTS (
     SELECT FROM subscriptions WHERE organisation_id = :organisation_id AND product = :product AND trialed

@@ -118,6 +118,10 @@ class PostgresStore:
             sql.get_live_subscription, _subscription, organisation_id=organisation_id, product=product
         )
 
+    async def has_live_subscription(self, organisation_id: OrganisationId) -> bool:
+        async with self.database.connection() as connection:
+            return bool(await sql.has_live_subscription(connection, organisation_id=organisation_id))
+
     async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
         async with self.database.connection() as connection:
             return bool(await sql.has_trialed(connection, organisation_id=organisation_id, product=product))

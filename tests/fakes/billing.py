@@ -143,6 +143,9 @@ class FakeStore:
     async def live_subscription(self, organisation_id: OrganisationId, product: str) -> Subscription | None:
         return next((one for one in self._subscriptions(organisation_id, product) if one.live), None)
 
+    async def has_live_subscription(self, organisation_id: OrganisationId) -> bool:
+        return any(one.live for one in self.of(Subscription) if one.organisation_id == organisation_id)
+
     async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
         return any(one.trialed for one in self._subscriptions(organisation_id, product))
 

@@ -27,7 +27,7 @@ class ProviderState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderMethod:
-    """A saved way to pay."""
+    """A saved way to pay; `last4` is empty of what has no number, such as a wallet."""
 
     method: str
     brand: str

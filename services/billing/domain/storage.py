@@ -63,6 +63,9 @@ class SubscriptionStore(Protocol):
     async def live_subscription(self, organisation_id: OrganisationId, product: str) -> Subscription | None:
         """The one that has not ended."""
 
+    async def has_live_subscription(self, organisation_id: OrganisationId) -> bool:
+        """Whether there is one that has not ended."""
+
     async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
         """Whether there ever was a trial of the product."""
 

@@ -265,6 +265,15 @@ async def test_charges_and_refunds_are_kept(kept: Kept) -> None:
     assert (await kept.store.refund("refund_2"), await kept.store.charge("charge_3")) == (None, None)
 
 
+async def test_live_subscriptions_are_found(kept: Kept) -> None:
+    """Whether an organisation has something that has not ended is known, however many have."""
+    ended = [replace(subscription(str(one)), state=SubscriptionState.ENDED) for one in range(3)]
+    await begin(kept, *ended, subscription("9", BOBS))
+    assert not await kept.store.has_live_subscription(ADAS)
+    await begin(kept, subscription("8", product="api"))
+    assert await kept.store.has_live_subscription(ADAS)
+
+
 async def test_uses_count_once(kept: Kept) -> None:
     """A use is kept once under its id and billed once; when its subscription has ended only what is known is found."""
     await begin(kept, subscription())

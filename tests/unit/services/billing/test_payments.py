@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +17,9 @@ from services.billing.domain import errors
 from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
 from services.billing.domain.events import ChargeDue, InvoiceDue, PaymentFailed
 from services.billing.domain.ledger import Account
-from services.billing.domain.ports import ProviderCharge, ProviderState
+from services.billing.domain.ports import ProviderCharge, ProviderMethod, ProviderState
 from services.billing.domain.reconciliation import Reconciliation
+from services.billing.payments import _method
 from tests.unit.services.billing.world import ADA, BOB, World
 
 S = SubscriptionState
@@ -254,6 +256,40 @@ async def test_dunning_ends_with_a_payment(world: World) -> None:
     await world.pass_time(days=20)
     assert world.subscription(subscription_id).state is S.ACTIVE
     await world.check()
+
+
+async def test_method_saved_meanwhile_is_kept(world: World) -> None:
+    """Who removes a method while another one is saved goes on paying with the new one."""
+    await world.subscribed()
+    [old], _ = await world.billing.methods.list(ADA)
+    listed = world.payments.methods
+
+    async def raced(customer: str) -> Sequence[ProviderMethod]:
+        world.payments.methods = listed  # type: ignore[method-assign]
+        await world.card()
+        return await listed(customer)
+
+    world.payments.methods = raced  # type: ignore[method-assign]
+    await world.billing.methods.remove(ADA, old.method)
+    [new], charged = await world.billing.methods.list(ADA)
+    assert new.method == charged != old.method
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "shown"),
+    [
+        ("card", {"brand": "visa", "last4": "4242"}, ("visa", "4242")),
+        ("sepa_debit", {"last4": "3000"}, ("sepa_debit", "3000")),
+        ("paypal", {"payer_email": None}, ("paypal", "")),
+        ("link", {"last4": None}, ("link", "")),
+        ("cashapp", None, ("cashapp", "")),
+    ],
+)
+def test_methods_without_digits(kind: str, details: object, shown: tuple[str, str]) -> None:
+    """A method that is no card is one all the same, whatever the provider says of it."""
+    values = {"id": "pm_1", "object": "payment_method", "type": kind} | ({kind: details} if details else {})
+    found = _method(stripe.PaymentMethod.construct_from(values, "sk_test_1"))
+    assert (found.method, found.brand, found.last4) == ("pm_1", *shown)
 
 
 async def test_without_a_method_nothing_is_charged(world: World) -> None:
