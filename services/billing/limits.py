@@ -9,6 +9,12 @@ limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; mor
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
 limit("USE_LARGEST", entities.LARGEST_USE, "units", "In one record of use; more is a mistake.")
 limit(
+    "DRAFT_LINES",
+    entities.MOST_LINES,
+    "lines",
+    "Of changes that wait for the next invoice: it is read whole each time.",
+)
+limit(
     "USAGE_LARGEST",
     entities.LARGEST_UNBILLED,
     "minor units",

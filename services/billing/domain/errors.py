@@ -63,6 +63,10 @@ class PaymentMethodDeclined(FailedPrecondition):
     """The bank declines this payment method; save another one."""
 
 
+class TooManyChanges(FailedPrecondition):
+    """So many changes wait for the next invoice that no more are taken; change it in the next period."""
+
+
 class PaymentMethodInUse(FailedPrecondition):
     """A live subscription is paid with this method; save another one first."""
 

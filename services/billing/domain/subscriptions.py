@@ -12,6 +12,7 @@ from services.billing.domain.entities import (
     LARGEST_QUANTITY,
     LARGEST_UNBILLED,
     LARGEST_USE,
+    MOST_LINES,
     Customer,
     Line,
     Subscription,
@@ -30,6 +31,7 @@ from services.billing.domain.errors import (
     SubscriptionEnded,
     SubscriptionNotFound,
     SubscriptionUnpaid,
+    TooManyChanges,
     TrialNotOffered,
     UnknownPlan,
     UsageBeyondBound,
@@ -129,7 +131,7 @@ class Subscriptions:
         interval, a new period begins.
 
         Raises: SubscriptionNotFound; SubscriptionEnded; SubscriptionUnpaid; UnknownPlan;
-        PlanOfAnotherProduct; CurrencyMismatch; QuantityNotAllowed; PaymentMethodMissing.
+        PlanOfAnotherProduct; CurrencyMismatch; QuantityNotAllowed; PaymentMethodMissing; TooManyChanges.
         """
 
         async def changed() -> Subscription:
@@ -169,6 +171,8 @@ class Subscriptions:
             if not customer.method:
                 raise PaymentMethodMissing
             await self.invoicing.issue(caller, draft, customer)
+        elif lines and len(draft.lines) > MOST_LINES:
+            raise TooManyChanges
 
     async def cancel(self, caller: Caller, subscription_id: str, at_once: bool) -> Subscription:
         """End a subscription with its period, or at once, when nothing is given back.

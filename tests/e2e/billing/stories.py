@@ -178,6 +178,15 @@ _unchangeable("QUANTITY_NOT_ALLOWED", "api-calls", quantity=2)
 _unchangeable("PAYMENT_METHOD_MISSING", "free", planId="team-monthly")
 
 
+@STORIES.provokes("ChangeSubscription", "TOO_MANY_CHANGES")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    subscription_id, _ = await paid_subscription(person, quantity=60)
+    for quantity in range(59, 9, -1):
+        assert (await did(person, subscription_id, "change", quantity=quantity)).status_code == 200
+    return await did(person, subscription_id, "change", quantity=9)
+
+
 @STORIES.provokes("RecordUsage", "NOT_METERED")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()

@@ -13,6 +13,7 @@ from services.billing.domain.entities import (
     LARGEST_QUANTITY,
     LARGEST_UNBILLED,
     LARGEST_USE,
+    Invoice,
     InvoiceState,
     PaymentState,
     SubscriptionState,
@@ -231,6 +232,23 @@ async def test_what_cannot_be_changed_to(world: World, plan_id: str, quantity: i
     with pytest.raises(error):
         await world.billing.subscriptions.change(ADA, subscription_id, plan_id, quantity)
     assert world.subscription(subscription_id) == before
+
+
+async def test_changes_that_wait_have_a_bound(world: World) -> None:
+    """A draft does not grow without end: beyond its bound nothing waits in it, and what is paid goes on."""
+    subscription_id = await world.subscribed(quantity=100)
+    change = world.billing.subscriptions.change
+    for quantity in range(99, 49, -1):
+        await change(ADA, subscription_id, "", quantity)
+    with pytest.raises(errors.TooManyChanges):
+        await change(ADA, subscription_id, "", 49)
+    assert world.subscription(subscription_id).quantity == 50
+    assert [len(one.lines) for one in world.store.of(Invoice) if one.state is InvoiceState.DRAFT] == [100]
+    await change(ADA, subscription_id, "", 101)
+    assert (world.invoices[-1].subtotal, len(world.invoices[-1].lines)) == (900, 102)
+    await world.pass_time(days=28)
+    await change(ADA, subscription_id, "", 49)
+    await world.check()
 
 
 async def test_a_change_needs_paid_invoices(world: World) -> None:
