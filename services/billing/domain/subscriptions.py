@@ -128,7 +128,7 @@ class Subscriptions:
 
         What is left of the period is charged anew and the unused rest of the old price taken off: at once
         if that is more than nothing, else with the next invoice. From nothing to a price, or to another
-        interval, a new period begins.
+        interval, a new period begins. Of what is metered, the use so far is invoiced at once.
 
         Raises: SubscriptionNotFound; SubscriptionEnded; SubscriptionUnpaid; UnknownPlan;
         PlanOfAnotherProduct; CurrencyMismatch; QuantityNotAllowed; PaymentMethodMissing; TooManyChanges.
@@ -153,6 +153,8 @@ class Subscriptions:
             raise SubscriptionUnpaid
         lines: Sequence[Line] = ()
         anew: dict[str, Any] = {}
+        if before.metered:
+            old = await self._invoice_use(caller, customer, old, before)
         if old.state is _State.ACTIVE:
             begins = before.interval is not plan.interval or (not before.price(old.quantity) and plan.price(quantity))
             anew = first_period(plan, self.now()) if begins else {}
@@ -162,6 +164,14 @@ class Subscriptions:
             await self.lifecycle.wake(caller, new)
         await self._bill(caller, customer, new, plan, lines)
         return await self.lifecycle.get(new.subscription_id)
+
+    async def _invoice_use(self, caller: Caller, customer: Customer, old: Subscription, plan: Plan) -> Subscription:
+        """What was used so far is paid by the price that it was used at."""
+        await self.renewal.bill(caller, customer, old, plan, in_advance=False)
+        found = await self.lifecycle.get(old.subscription_id)
+        if found.state is _State.PAST_DUE:
+            raise PaymentMethodMissing
+        return found
 
     async def _bill(
         self, caller: Caller, customer: Customer, new: Subscription, plan: Plan, lines: Sequence[Line]
@@ -273,8 +283,11 @@ class Subscriptions:
 def prorated(old: Subscription, before: Plan, plan: Plan, quantity: int, now: datetime, whole: bool) -> Sequence[Line]:
     """The unused rest of what was paid taken off, and the new price for the rest of the period, or for a whole one.
 
-    Counted in seconds, each line rounded half up; there and back at the same moment is nothing.
+    Counted in seconds, each line rounded half up; there and back at the same moment is nothing. What is metered was
+    not paid in advance.
     """
+    if before.metered:
+        return ()
     length = round((old.period_end - old.period_start).total_seconds())
     rest = max(0, round((old.period_end - now).total_seconds()))
     unused = half_up(-before.price(old.quantity) * rest, length)

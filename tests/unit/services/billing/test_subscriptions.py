@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,9 @@ from services.billing.domain.entities import (
 )
 from services.billing.domain.events import InvoicePaid
 from services.billing.domain.ledger import LARGEST_AMOUNT, Account
+from services.billing.domain.plans import Interval
 from services.billing.domain.subscriptions import Wanted
+from tests.fakes import billing as fakes
 from tests.fakes.billing import PLANS
 from tests.unit.services.billing.world import ADA, BOB, START, World
 
@@ -364,6 +367,28 @@ async def test_what_is_used_can_be_invoiced(world: World) -> None:
     assert world.invoices[-1].subtotal == LARGEST_UNBILLED
     await record(ADA, subscription_id, "more", 1)
     await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.check()
+
+
+@pytest.mark.parametrize("interval", Interval)
+async def test_metered_plans_are_changed(world: World, monkeypatch: pytest.MonkeyPatch, interval: Interval) -> None:
+    """Another metered plan costs nothing in advance; what was used before it is paid by the price of then."""
+    [calls] = [plan for plan in PLANS if plan.metered]
+    dear = replace(calls, plan_id="dear-calls", unit_amount=8000, interval=interval)
+    monkeypatch.setattr(fakes, "PLANS", (*PLANS, dear))
+    subscription_id = await world.start("api-calls")
+    record, change = world.billing.subscriptions.record_usage, world.billing.subscriptions.change
+    await record(ADA, subscription_id, "one", 1000)
+    with pytest.raises(errors.PaymentMethodMissing):
+        await change(ADA, subscription_id, "dear-calls", 0)
+    await world.card()
+    await change(ADA, subscription_id, "dear-calls", 0)
+    assert [line.amount for invoice in world.store.of(Invoice) for line in invoice.lines] == [50]
+    await change(ADA, subscription_id, "api-calls", 0)
+    await change(ADA, subscription_id, "dear-calls", 0)
+    await record(ADA, subscription_id, "two", 1)
+    await world.pass_time(days=366)
+    assert [invoice.subtotal for invoice in world.invoices] == [50, 8000]
     await world.check()
 
 
