@@ -21,8 +21,9 @@ class AccountingServicer:
         return pb.ListBalancesResponse(balances=map(balance_to_pb, await self.billing.store.balances()))
 
     async def RefundInvoice(self, request: pb.RefundInvoiceRequest, call: Call) -> pb.Refund:
+        amount, full = request.amount_minor, request.full
         return refund_to_pb(
-            await self.corrections.refund(call.caller, request.invoice_id, request.amount_minor, request.reason)
+            await self.corrections.refund(call.caller, request.invoice_id, amount, request.reason, full=full)
         )
 
     async def CreditInvoice(self, request: pb.CreditInvoiceRequest, call: Call) -> invoices_pb2.CreditNote:

@@ -8,6 +8,18 @@ from services.billing.domain import charging, dunning, entities, invoicing, ledg
 limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
 limit("USE_LARGEST", entities.LARGEST_USE, "units", "In one record of use; more is a mistake.")
+limit(
+    "DRAFT_LINES",
+    entities.MOST_LINES,
+    "lines",
+    "Of changes that wait for the next invoice: it is read whole each time.",
+)
+limit(
+    "USAGE_LARGEST",
+    entities.LARGEST_UNBILLED,
+    "minor units",
+    "Worth of what is used and not invoiced yet, so that an invoice of it always fits into the ledger.",
+)
 for place, pause in enumerate(invoicing.RETRIES, 1):
     reason = "After a failed payment, so long until the next one is tried."
     limit(f"DUNNING_PAUSE_{place}", pause.total_seconds(), "s", reason)

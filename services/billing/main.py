@@ -75,11 +75,9 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             sessions=Sessions(channel),
             idempotency=Idempotency(database),
             ready=(database.ready, bus.ready),
-            workers=(
-                Relay(database, bus, settings.workload).run,
-                Consumer(database, bus, settings.workload, subscriptions(billing)).run,
-            ),
+            workers=(Relay(database, bus, settings.workload).run,),
             jobs=(
+                Consumer(database, bus, settings.workload, subscriptions(billing)).run,
                 Housekeeping(database, _clean).run,
                 Reconciler(Reconciliation(store, payments, _now)).run,
                 backlogs.run,

@@ -8,8 +8,9 @@ never that of the first request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -37,7 +38,7 @@ STRIPE_PAGE = limit("STRIPE_PAGE", 100, "objects", "Of one list, the most that S
 CHARGE_STATES = {
     "succeeded": ProviderState.SUCCEEDED,
     "requires_action": ProviderState.ACTION_NEEDED,
-    "requires_payment_method": ProviderState.FAILED,
+    "requires_payment_method": ProviderState.DECLINED,
     "canceled": ProviderState.FAILED,
 }
 """Anything else is under way."""
@@ -113,6 +114,12 @@ class StripePayments:
         # What a search shows may be a minute old.
         return await self._read(found.data[0].id) if found.data else None
 
+    async def cancel(self, provider_id: str) -> ProviderCharge:
+        try:
+            return _charge(await _asked(self._api.payment_intents.cancel_async(provider_id)))
+        except stripe.InvalidRequestError:  # Whatever was decided before, that is or another cancel.
+            return await self._read(provider_id)
+
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         made = self._api.refunds.create_async(
             {
@@ -139,7 +146,7 @@ class StripePayments:
         page["expand"] = ["data.source"]
         while True:
             found = await _asked(self._api.balance_transactions.list_async(page))
-            entries += [entry for one in found.data if (entry := _entry(one))]
+            entries += [entry for one in found.data for entry in _entries(one)]
             if not found.has_more:
                 return entries
             page["starting_after"] = found.data[-1].id
@@ -192,7 +199,7 @@ def _charge(intent: stripe.PaymentIntent) -> ProviderCharge:
         intent.id,
         state,
         client_secret=(intent.client_secret or "") if state is ProviderState.ACTION_NEEDED else "",
-        failure=failure if state is ProviderState.FAILED else "",
+        failure=failure if state in (ProviderState.DECLINED, ProviderState.FAILED) else "",
     )
 
 
@@ -202,15 +209,30 @@ def _refund(refund: stripe.Refund) -> ProviderRefund:
     return ProviderRefund(refund.id, state, failure=failure if state is ProviderState.FAILED else "")
 
 
-def _entry(moved: stripe.BalanceTransaction) -> ProviderEntry | None:
-    """What moved the money. Amounts are its own: a balance transaction's are converted into the account's currency."""
-    source, time = moved.source, datetime.fromtimestamp(moved.created, UTC)
+def _entries(moved: stripe.BalanceTransaction) -> Iterator[ProviderEntry]:
+    """What moved the money, and what the provider kept of it.
+
+    Amounts of charges and refunds are their own: a balance transaction's are converted into the account's currency.
+    Of a refund that failed it has two, there and back.
+    """
+    time, currency = datetime.fromtimestamp(moved.created, UTC), moved.currency.upper()
+    if ours := _moved(moved.source):
+        sign = -1 if moved.amount < 0 else 1
+        yield ProviderEntry(ours[0], replace(ours[1], amount=sign * ours[1].amount), time)
+    else:
+        yield ProviderEntry(moved.id, Money(moved.amount, currency), time, moved.reporting_category)
+    if moved.fee:
+        yield ProviderEntry(moved.id, Money(-moved.fee, currency), time, "fee")
+
+
+def _moved(source: object) -> tuple[str, Money] | None:
+    """The provider's id of a charge or refund as we know it, and how much that is."""
     if isinstance(source, stripe.Charge) and source.payment_intent:
         intent = source.payment_intent
         charge = intent if isinstance(intent, str) else intent.id
-        return ProviderEntry(charge, Money(source.amount_captured, source.currency.upper()), time)
+        return charge, Money(source.amount_captured, source.currency.upper())
     if isinstance(source, stripe.Refund):
-        return ProviderEntry(source.id, Money(-source.amount, source.currency.upper()), time)
+        return source.id, Money(source.amount, source.currency.upper())
     return None
 
 
@@ -219,5 +241,8 @@ def _our_id(refund: stripe.Refund) -> str:
 
 
 def _method(method: stripe.PaymentMethod) -> ProviderMethod:
-    details = getattr(method, method.type)
-    return ProviderMethod(method.id, getattr(details, "brand", method.type), details.last4)
+    details = getattr(method, method.type, None)
+    # Only cards and accounts have digits.
+    return ProviderMethod(
+        method.id, getattr(details, "brand", None) or method.type, getattr(details, "last4", None) or ""
+    )

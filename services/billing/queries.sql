@@ -71,6 +71,9 @@ SELECT subscription_id, organisation_id, user_id, plan_id, product, quantity, st
        period_start, period_end, trialed, cancel_at_period_end, create_time, end_time, version
   FROM subscriptions WHERE organisation_id = :organisation_id AND product = :product AND state <> 'ended';
 
+-- name: has_live_subscription(organisation_id)$
+SELECT EXISTS (SELECT FROM subscriptions WHERE organisation_id = :organisation_id AND state <> 'ended');
+
 -- name: has_trialed(organisation_id, product)$
 SELECT EXISTS (
     SELECT FROM subscriptions WHERE organisation_id = :organisation_id AND product = :product AND trialed
@@ -97,13 +100,23 @@ ON CONFLICT (subscription_id) DO UPDATE
        period_end = excluded.period_end, cancel_at_period_end = excluded.cancel_at_period_end,
        end_time = excluded.end_time, version = excluded.version;
 
--- name: put_use(organisation_id, usage_id, subscription_id, quantity, create_time)$
+-- name: put_use(organisation_id, usage_id, subscription_id, quantity, create_time, most)$
 -- The lock on the subscription keeps a use and the end of its subscription apart, whose last invoice has all.
-INSERT INTO usage (organisation_id, usage_id, subscription_id, quantity, create_time)
-SELECT :organisation_id, :usage_id, subscription_id, :quantity, :create_time FROM subscriptions
- WHERE subscription_id = :subscription_id AND state <> 'ended' FOR SHARE
-ON CONFLICT (organisation_id, usage_id) DO NOTHING
-RETURNING usage_id;
+WITH found AS (
+    SELECT subscription_id FROM subscriptions
+     WHERE subscription_id = :subscription_id AND state <> 'ended' AND unbilled + :quantity <= :most FOR UPDATE
+), put AS (
+    INSERT INTO usage (organisation_id, usage_id, subscription_id, quantity, create_time)
+    SELECT :organisation_id, :usage_id, subscription_id, :quantity, :create_time FROM found
+    ON CONFLICT (organisation_id, usage_id) DO NOTHING
+    RETURNING usage_id, subscription_id, quantity
+)
+UPDATE subscriptions SET unbilled = unbilled + put.quantity
+  FROM put WHERE subscriptions.subscription_id = put.subscription_id
+RETURNING put.usage_id;
+
+-- name: lock_subscription(subscription_id)$
+SELECT subscription_id FROM subscriptions WHERE subscription_id = :subscription_id FOR UPDATE;
 
 -- name: get_use(organisation_id, usage_id)^
 SELECT organisation_id, subscription_id, usage_id, quantity, create_time
@@ -114,6 +127,8 @@ WITH billed AS (
     UPDATE usage SET invoice_id = :invoice_id
      WHERE subscription_id = :subscription_id AND invoice_id IS NULL
     RETURNING quantity
+), counted AS (
+    UPDATE subscriptions SET unbilled = 0 WHERE subscription_id = :subscription_id
 )
 SELECT coalesce(sum(quantity), 0)::bigint FROM billed;
 
@@ -276,11 +291,17 @@ UNION ALL
 SELECT r.provider_id, e.amount, e.currency, t.create_time
   FROM transfers t JOIN entries e ON e.source = t.source AND e.account = 'clearing'
   JOIN refunds r ON r.refund_id = substr(t.source, 13)
- WHERE t.create_time >= :since AND t.source LIKE 'refund_done:%';
+ WHERE t.create_time >= :since AND t.source LIKE 'refund_done:%'
+UNION ALL
+SELECT r.provider_id, e.amount, e.currency, t.create_time
+  FROM transfers t JOIN entries e ON e.source = t.source AND e.account = 'clearing'
+  JOIN refunds r ON r.refund_id = substr(t.source, 17)
+ WHERE t.create_time >= :since AND t.source LIKE 'refund_returned:%';
 
--- name: is_reconciled(day)$
-SELECT EXISTS (SELECT 1 FROM reconciliations WHERE day = :day);
+-- name: last_reconciled()$
+SELECT max(day) FROM reconciliations;
 
--- name: keep_reconciled(day, finish_time, compared, drifts)!
-INSERT INTO reconciliations (day, finish_time, compared, drifts) VALUES (:day, :finish_time, :compared, :drifts)
+-- name: keep_reconciled(day, finish_time, compared, drifts, beside)!
+INSERT INTO reconciliations (day, finish_time, compared, drifts, beside)
+VALUES (:day, :finish_time, :compared, :drifts, :beside)
 ON CONFLICT (day) DO NOTHING;

@@ -9,12 +9,14 @@ import structlog
 
 from infra.limits import limit
 from mesh.model import Error
-from services.billing.domain.reconciliation import LAG, SETTLED_AFTER, Reconciliation
+from services.billing.domain.drift import Reconciled
+from services.billing.domain.reconciliation import DAYS_AT_ONCE, LAG, SETTLED_AFTER, Reconciliation
 
 log = structlog.get_logger(__name__)
 
 RECONCILE_LOOK = limit("RECONCILE_LOOK", 900.0, "s", "Between looks whether a day is to be compared; spread by half.")
 limit("RECONCILE_AFTER", SETTLED_AFTER.total_seconds(), "s", "A day is compared when open payments were looked at.")
+limit("RECONCILE_DAYS", DAYS_AT_ONCE, "days", "Made up for at one look after an outage; their books are in memory.")
 limit("RECONCILE_LAG", LAG.total_seconds(), "s", "Our books may have a movement so much later, after an outage.")
 
 
@@ -34,11 +36,17 @@ class Reconciler:
                 log.warning("reconciliation_failed", exc_info=error)
 
     async def look(self) -> None:
-        """Compare the last day, if that was not done."""
-        done = await self._reconciliation.run()
-        if done is None:
-            return
-        for drift in done.drifts:
-            here, there = ([f"{one.amount} {one.currency}" for one in side] for side in (drift.here, drift.there))
-            log.error("payments_drift", kind=drift.kind, provider_id=drift.provider_id, here=here, there=there)
-        log.info("reconciled", day=done.day.isoformat(), compared=done.compared, drifts=len(done.drifts))
+        """Compare the days that are due, and tell of each."""
+        for done in await self._reconciliation.run():
+            _tell(done)
+
+
+def _tell(done: Reconciled) -> None:
+    day = done.day.isoformat()
+    for drift in done.drifts:
+        here, there = ([f"{one.amount} {one.currency}" for one in side] for side in (drift.here, drift.there))
+        log.error("payments_drift", day=day, kind=drift.kind, provider_id=drift.provider_id, here=here, there=there)
+    for one in done.beside:
+        amount = f"{one.money.amount} {one.money.currency}"
+        log.info("payments_beside", day=day, kind=one.kind, count=one.count, amount=amount)
+    log.info("reconciled", day=day, compared=done.compared, drifts=len(done.drifts))

@@ -118,6 +118,10 @@ class PostgresStore:
             sql.get_live_subscription, _subscription, organisation_id=organisation_id, product=product
         )
 
+    async def has_live_subscription(self, organisation_id: OrganisationId) -> bool:
+        async with self.database.connection() as connection:
+            return bool(await sql.has_live_subscription(connection, organisation_id=organisation_id))
+
     async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
         async with self.database.connection() as connection:
             return bool(await sql.has_trialed(connection, organisation_id=organisation_id, product=product))
@@ -130,15 +134,17 @@ class PostgresStore:
         async with self.database.connection() as connection:
             await sql.put_subscription(connection, **asdict(subscription))
 
-    async def use(self, use: Use) -> Use | None:
+    async def use(self, use: Use, most: int) -> Use | None:
         async with self.database.connection() as connection:
-            if await sql.put_use(connection, **asdict(use)):
+            if await sql.put_use(connection, **asdict(use), most=most):
                 return use
         named = {"organisation_id": use.organisation_id, "usage_id": use.usage_id}
         return await self._one(sql.get_use, lambda found: Use(**found), **named)
 
     async def bill_usage(self, subscription_id: str, invoice_id: str) -> int:
-        async with self.database.connection() as connection:
+        async with self.database.transaction() as connection:
+            # By a statement before, so that the next one sees what was recorded while this one waited.
+            await sql.lock_subscription(connection, subscription_id=subscription_id)
             return int(await sql.bill_usage(connection, subscription_id=subscription_id, invoice_id=invoice_id))
 
     async def invoice(self, invoice_id: str) -> Invoice | None:
@@ -204,12 +210,17 @@ class PostgresStore:
     async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
         return await self._all(sql.get_moved, _entry, since=since)
 
-    async def is_reconciled(self, day: date) -> bool:
+    async def last_reconciled(self) -> date | None:
         async with self.database.connection() as connection:
-            return bool(await sql.is_reconciled(connection, day=day))
+            found: date | None = await sql.last_reconciled(connection)
+        return found
 
     async def keep_reconciled(self, done: Reconciled) -> None:
-        values = {**asdict(done), "drifts": [_told(drift) for drift in done.drifts]}
+        values = {
+            **asdict(done),
+            "drifts": [_told(drift) for drift in done.drifts],
+            "beside": [f"{one.kind} x {one.count}: {one.money.amount} {one.money.currency}" for one in done.beside],
+        }
         async with self.database.connection() as connection:
             await sql.keep_reconciled(connection, **values)
 

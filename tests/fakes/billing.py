@@ -143,6 +143,9 @@ class FakeStore:
     async def live_subscription(self, organisation_id: OrganisationId, product: str) -> Subscription | None:
         return next((one for one in self._subscriptions(organisation_id, product) if one.live), None)
 
+    async def has_live_subscription(self, organisation_id: OrganisationId) -> bool:
+        return any(one.live for one in self.of(Subscription) if one.organisation_id == organisation_id)
+
     async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
         return any(one.trialed for one in self._subscriptions(organisation_id, product))
 
@@ -153,9 +156,11 @@ class FakeStore:
     async def put_subscription(self, subscription: Subscription) -> None:
         self.kept[subscription.subscription_id] = subscription
 
-    async def use(self, use: Use) -> Use | None:
+    async def use(self, use: Use, most: int) -> Use | None:
         key = (use.organisation_id, use.usage_id)
-        if key not in self.usage and not self.kept[use.subscription_id].live:
+        known = ((key, one) for key, one in self.usage.items() if one.subscription_id == use.subscription_id)
+        unbilled = sum(one.quantity for key, one in known if key not in self.billed)
+        if key not in self.usage and (not self.kept[use.subscription_id].live or unbilled + use.quantity > most):
             return None
         return self.usage.setdefault(key, use)
 
@@ -209,13 +214,13 @@ class FakeStore:
         for transfer in self.transfers.values():
             kind, _, object_id = transfer.source.partition(":")
             entries = [one for one in transfer.entries if one.account is Account.CLEARING]
-            if kind in ("charge", "refund_done") and transfer.create_time >= since:
+            if kind in ("charge", "refund_done", "refund_returned") and transfer.create_time >= since:
                 moneys = (Money(one.amount, one.currency) for one in entries)
                 found += [ProviderEntry(self.kept[object_id].provider_id, one, transfer.create_time) for one in moneys]
         return found
 
-    async def is_reconciled(self, day: date) -> bool:
-        return day in self.reconciled
+    async def last_reconciled(self) -> date | None:
+        return max(self.reconciled, default=None)
 
     async def keep_reconciled(self, done: Reconciled) -> None:
         self.reconciled.setdefault(done.day, done)

@@ -21,7 +21,7 @@ from services.billing.domain.ports import (
 
 S = ProviderState
 Moved = ProviderCharge | ProviderRefund
-OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.FAILED, "confirm": S.ACTION_NEEDED, "slow": S.PENDING}
+OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.DECLINED, "confirm": S.ACTION_NEEDED, "slow": S.PENDING}
 """By the token of a method, what becomes of charges to it."""
 
 
@@ -29,7 +29,8 @@ OUTCOMES = {"ok": S.SUCCEEDED, "declined": S.FAILED, "confirm": S.ACTION_NEEDED,
 class FakePayments:
     """A `services.billing.domain.ports.Payments`.
 
-    `cuts`: as many of the next charges and refunds have their effect and no answer, as if the line broke.
+    `cuts`: as many of the next charges and refunds have their effect and no answer, as if the line broke. `beside`:
+    what else moved in its books.
     """
 
     saved: dict[str, dict[str, ProviderMethod]] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class FakePayments:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     times: dict[str, datetime] = field(default_factory=dict)
     cuts: int = 0
+    beside: list[ProviderEntry] = field(default_factory=list)
 
     async def customer(self, organisation_id: OrganisationId) -> str:
         return f"cus_{organisation_id}"
@@ -67,7 +69,7 @@ class FakePayments:
             f"pi_{order.charge_id}",
             state,
             client_secret=f"secret_{order.charge_id}" if state is S.ACTION_NEEDED else "",
-            failure="card_declined" if state is S.FAILED else "",
+            failure="card_declined" if state is S.DECLINED else "",
         )
         kept = self.charged.setdefault(order.charge_id, (order, made))
         self.times.setdefault(made.provider_id, self.now())
@@ -77,6 +79,14 @@ class FakePayments:
 
     async def find_charge(self, charge_id: str) -> ProviderCharge | None:
         return self.charged[charge_id][1] if charge_id in self.charged else None
+
+    async def cancel(self, provider_id: str) -> ProviderCharge:
+        charge_id = next(key for key, (_, made) in self.charged.items() if made.provider_id == provider_id)
+        order, made = self.charged[charge_id]
+        if made.state in (S.ACTION_NEEDED, S.DECLINED):
+            self.charged[charge_id] = (order, replace(made, state=S.FAILED, client_secret="", failure="canceled"))
+        self._cut()
+        return self.charged[charge_id][1]
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         if order.refund_id not in self.refunded and order.money.amount > self._left(order.charge):
@@ -93,16 +103,28 @@ class FakePayments:
     async def journal(self, since: datetime) -> Sequence[ProviderEntry]:
         captured = [(made, order.money) for order, made in self.charged.values()]
         returned = [(made, replace(order.money, amount=-order.money.amount)) for order, made in self.refunded.values()]
-        return [
+        return [one for one in self.beside if one.time >= since] + [
             ProviderEntry(made.provider_id, money, self.times[made.provider_id])
             for made, money in _succeeded([*captured, *returned])
             if self.times[made.provider_id] >= since
         ]
 
     def decide(self, charge_id: str, state: ProviderState) -> None:
-        """What the payer or their bank decides later."""
+        """What the payer or their bank decides later, as long as they can."""
         order, made = self.charged[charge_id]
-        self.charged[charge_id] = (order, replace(made, state=state))
+        if made.state not in (S.SUCCEEDED, S.FAILED):
+            failure = "declined" if state is S.DECLINED else ""
+            self.charged[charge_id] = (order, replace(made, state=state, client_secret="", failure=failure))
+
+    def send_back(self, refund_id: str) -> None:
+        """What a bank does that cannot take a refund, long after it was made."""
+        order, made = self.refunded[refund_id]
+        if made.state is S.SUCCEEDED:
+            self.refunded[refund_id] = (order, replace(made, state=S.FAILED, failure="expired_or_canceled_card"))
+            there = ProviderEntry(
+                made.provider_id, replace(order.money, amount=-order.money.amount), self.times[made.provider_id]
+            )
+            self.beside += [there, replace(there, money=order.money, time=self.now())]
 
     def holds(self, currency: str) -> int:
         """What was captured and not given back."""

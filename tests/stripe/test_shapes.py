@@ -27,6 +27,7 @@ CALLS: Mapping[str, Callable[[Payments], Awaitable[object]]] = {
     "remove_method": lambda payments: payments.remove_method("cus_1", "pm_1"),
     "charge": lambda payments: payments.charge(ChargeOrder("charge_1", "cus_1", "pm_1", Money(900, "EUR"), "2026-1")),
     "find_charge": lambda payments: payments.find_charge("charge_1"),
+    "cancel": lambda payments: payments.cancel("pi_1"),
     "refund": lambda payments: payments.refund(REFUND),
     "find_refund": lambda payments: payments.find_refund(REFUND),
     "journal": lambda payments: payments.journal(datetime.now(UTC)),

@@ -92,9 +92,9 @@ def _happened(kind: str, what: Any) -> None:
 
 
 def _payment_intents() -> None:
-    """A description, methods of the customer alone, Stripe's form of a decline, an event of a failed confirmation."""
+    """A description, methods of the customer alone, Stripe's form of a decline, events of failures and cancels."""
     intent = resources.PaymentIntent
-    made, authenticated = intent.__init__, intent._api_authenticate
+    made, authenticated, cancelled = intent.__init__, intent._api_authenticate, intent._api_cancel
 
     def __init__(
         self: Any, description: str | None = None, automatic_payment_methods: object = None, **data: Any
@@ -118,12 +118,20 @@ def _payment_intents() -> None:
             _happened("payment_intent.payment_failed", found)
         return found
 
+    def cancel(**data: Any) -> Any:
+        state = intent._api_retrieve(data["id"]).status
+        try:
+            found = cancelled(**data)
+        except UserError as error:
+            raise UserError(400, f"It is {state}.", {"code": "payment_intent_unexpected_state"}) from error
+        _happened("payment_intent.canceled", found)
+        return found
+
     _slow_debits()
     intent.__init__, resources.Charge._raise_failure = __init__, declined
-    path = "/v1/payment_intents/{id}/_authenticate"
-    resources.extra_apis[:] = [
-        (method, url, authenticate if url == path else handler) for method, url, handler in resources.extra_apis
-    ]
+    path = "/v1/payment_intents/{id}"
+    ours = {f"{path}/_authenticate": authenticate, f"{path}/cancel": cancel}
+    resources.extra_apis[:] = [(method, url, ours.get(url, handler)) for method, url, handler in resources.extra_apis]
 
 
 def _slow_debits() -> None:

@@ -31,13 +31,23 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What moved at the provider and is neither charge nor refund: how often, and how much together."""
+
+    kind: str
+    count: int
+    money: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What came of a day: how many movements were compared, and where the books differ."""
+    """What came of a day: how many movements were compared, where the books differ, what only the provider has."""
 
     day: date
     finish_time: datetime
     compared: int
     drifts: tuple[Drift, ...]
+    beside: tuple[Beside, ...] = ()
 
 
 def drifts(
@@ -54,6 +64,16 @@ def drifts(
             yield Drift(DriftKind.MISSING_THERE, provider_id, here, there)
         elif Counter(here) != Counter(there):
             yield Drift(DriftKind.DIFFERENT, provider_id, here, there)
+
+
+def beside(theirs: Sequence[ProviderEntry]) -> Iterator[Beside]:
+    """What is not ours to compare, by kind and currency."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for one in theirs:
+        if one.kind:
+            found.setdefault((one.kind, one.money.currency), []).append(one.money.amount)
+    for (kind, currency), amounts in sorted(found.items()):
+        yield Beside(kind, len(amounts), Money(sum(amounts), currency))
 
 
 def _by_id(side: Sequence[ProviderEntry]) -> Mapping[str, tuple[Money, ...]]:

@@ -50,10 +50,10 @@ class Dunning:
         if await self.invoicing.live_charge(invoice):
             await self.invoicing.schedule(caller, invoice, self.now() + WAIT_FOR_CHARGE)
         elif subscription.state is SubscriptionState.INCOMPLETE:
-            await self.invoicing.void(invoice)
+            await self.invoicing.void(caller, invoice)
             await self.lifecycle.waived(caller, subscription.subscription_id)
         elif invoice.attempts > len(RETRIES):
-            await self.invoicing.write_off(invoice)
+            await self.invoicing.write_off(caller, invoice)
             if subscription.live:
                 await self.renewal.finish(caller, customer, subscription)
         else:

@@ -9,7 +9,11 @@ from datetime import datetime
 from mesh.model import OrganisationId, UserId
 
 LARGEST_QUANTITY = 10_000
-LARGEST_USE = 10**9
+LARGEST_USE = 10**10
+MOST_LINES = 100
+"""Of a draft, after which no more changes wait in it."""
+LARGEST_UNBILLED = 10**10
+"""Minor units that may be used and not invoiced yet: with tax, far below what the ledger takes."""
 BASIS_POINTS = 10_000
 
 

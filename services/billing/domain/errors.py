@@ -35,6 +35,10 @@ class RefundTooLarge(Invalid):
     """A refund never exceeds what was paid and has not been given back."""
 
 
+class AmountRequired(Invalid):
+    """Say how much is to be given back, or that it is all of it, and not both."""
+
+
 class CreditTooLarge(Invalid):
     """A credit note never exceeds what is left of its invoice."""
 
@@ -59,6 +63,10 @@ class PaymentMethodDeclined(FailedPrecondition):
     """The bank declines this payment method; save another one."""
 
 
+class TooManyChanges(FailedPrecondition):
+    """So many changes wait for the next invoice that no more are taken; change it in the next period."""
+
+
 class PaymentMethodInUse(FailedPrecondition):
     """A live subscription is paid with this method; save another one first."""
 
@@ -77,6 +85,10 @@ class SubscriptionUnpaid(FailedPrecondition):
 
 class NotMetered(FailedPrecondition):
     """This subscription is not paid by what is used."""
+
+
+class UsageBeyondBound(FailedPrecondition):
+    """More was used in this period than is invoiced without somebody asking; talk to us."""
 
 
 class InvoiceNotOpen(FailedPrecondition):

@@ -183,17 +183,17 @@ class Invoicing:
         invoice = replace(invoice, credited=invoice.credited + off)
         return await (self._paid(caller, invoice) if off and invoice.due == 0 else self._keep(invoice))
 
-    async def void(self, invoice: Invoice) -> Invoice:
+    async def void(self, caller: Caller, invoice: Invoice) -> Invoice:
         """It was never owed."""
         notes = await self.store.credit_notes(invoice.invoice_id)
         noted, noted_tax = sum(note.amount for note in notes), sum(note.tax for note in notes)
         await self._post(posting.voided(invoice, noted, noted_tax, self.now()))
-        return await self._keep(replace(invoice, state=InvoiceState.VOID, next_attempt_time=None))
+        return await self._close(caller, invoice, InvoiceState.VOID)
 
-    async def write_off(self, invoice: Invoice) -> Invoice:
+    async def write_off(self, caller: Caller, invoice: Invoice) -> Invoice:
         """It is owed and will not be paid."""
         await self._post(posting.written_off(invoice, self.now()))
-        return await self._keep(replace(invoice, state=InvoiceState.UNCOLLECTIBLE, next_attempt_time=None))
+        return await self._close(caller, invoice, InvoiceState.UNCOLLECTIBLE)
 
     async def drop_draft(self, subscription_id: str) -> None:
         """What was not worth an invoice never becomes one."""
@@ -212,10 +212,16 @@ class Invoicing:
         return next((charge for charge in charges if charge.live), None)
 
     async def _paid(self, caller: Caller, invoice: Invoice) -> Invoice:
-        invoice = await self._keep(replace(invoice, state=InvoiceState.PAID, next_attempt_time=None))
+        invoice = await self._close(caller, invoice, InvoiceState.PAID)
         await self.store.announce(InvoicePaid.of(caller, invoice), invoice.version)
         await self.lifecycle.paid(caller, invoice.subscription_id)
         return invoice
+
+    async def _close(self, caller: Caller, invoice: Invoice, state: InvoiceState) -> Invoice:
+        """Nothing is due of it any more; what is still being charged for it is cancelled soon."""
+        if charge := await self.live_charge(invoice):
+            await self.store.remind(due(ChargeDue, caller, charge.organisation_id, charge.charge_id), self.now())
+        return await self._keep(replace(invoice, state=state, next_attempt_time=None))
 
     async def _keep(self, invoice: Invoice) -> Invoice:
         invoice = replace(invoice, version=invoice.version + 1)

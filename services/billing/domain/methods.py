@@ -37,20 +37,20 @@ class Methods:
         """Forget one. Raises: PaymentMethodNotFound; PaymentMethodInUse if it is charged for something live."""
         if method not in {one.method for one in (await self.list(caller))[0]}:
             raise PaymentMethodNotFound
-        customer = await self._read(caller)
-        if method == customer.method:
-            await self._release(caller)
-        await self.payments.remove_method(customer.provider_id, method)
+        await self.payments.remove_method(await self._released(caller, method), method)
 
-    async def _release(self, caller: Caller) -> None:
-        async def released() -> None:
+    async def _released(self, caller: Caller, method: str) -> str:
+        """The customer at the provider, who is not charged by this method any more."""
+
+        async def released() -> str:
             customer = await self.store.lock(caller.signed_in.organisation_id)
-            found = await self.store.subscriptions(customer.organisation_id, "", 1000)
-            if any(one.live for one in found):
-                raise PaymentMethodInUse
-            await self.store.put_customer(replace(customer, method=""))
+            if customer.method == method:
+                if await self.store.has_live_subscription(customer.organisation_id):
+                    raise PaymentMethodInUse
+                await self.store.put_customer(replace(customer, method=""))
+            return customer.provider_id
 
-        await self.store.run(released)
+        return await self.store.run(released)
 
     async def _charge(self, caller: Caller, method: str) -> None:
         async def charged() -> None:

@@ -42,6 +42,10 @@ class Plan:
         """What so many units cost in one period: a unit count that has begun is paid whole."""
         return -(-quantity // self.unit_count) * self.unit_amount
 
+    def units(self, amount: int) -> int:
+        """How many units cost at most so much; a unit that costs nothing counts as if it did."""
+        return amount // max(self.unit_amount, 1) * self.unit_count
+
 
 def period_start(anchor: datetime, interval: Interval, place: int) -> datetime:
     """When period number `place` begins; on the last day of a month that has not the anchor's day.

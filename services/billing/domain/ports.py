@@ -13,17 +13,21 @@ from services.billing.domain.money import Money
 
 
 class ProviderState(enum.StrEnum):
-    """What has become of a charge or refund at the provider."""
+    """What has become of a charge or refund at the provider.
+
+    DECLINED: the method of a charge was refused, and its payer may yet pay it with another one. FAILED: it is over.
+    """
 
     PENDING = "pending"
     ACTION_NEEDED = "action_needed"
+    DECLINED = "declined"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderMethod:
-    """A saved way to pay."""
+    """A saved way to pay; `last4` is empty of what has no number, such as a wallet."""
 
     method: str
     brand: str
@@ -71,11 +75,15 @@ class ProviderRefund:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
-    """Money that moved, as the provider's own books say: a charge, or a refund if `money` is negative."""
+    """Money that moved, as the provider's own books say: a charge, or a refund if `money` is negative.
+
+    `kind` is in the provider's words what else it is, such as `payout`, `fee` or `dispute`: our books have none of it.
+    """
 
     provider_id: str
     money: Money
     time: datetime
+    kind: str = ""
 
 
 class Payments(Protocol):
@@ -98,6 +106,9 @@ class Payments(Protocol):
 
     async def find_charge(self, charge_id: str) -> ProviderCharge | None:
         """What became of it, if the provider has ever seen it."""
+
+    async def cancel(self, provider_id: str) -> ProviderCharge:
+        """Have a charge FAILED for good, unless it is too late; what has become of it then. Again it is the same."""
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
         """Give back, once for each refund_id."""

@@ -94,5 +94,10 @@ def refund_failed(refund: Refund, now: datetime) -> Transfer | None:
     return _of_refund("refund_failed", refund, now, refunds=refund.amount, credit=-refund.amount)
 
 
+def refund_returned(refund: Refund, now: datetime) -> Transfer | None:
+    """It was given back and came back to the provider: the customer's credit again."""
+    return _of_refund("refund_returned", refund, now, clearing=refund.amount, credit=-refund.amount)
+
+
 def _of_refund(kind: str, refund: Refund, now: datetime, **amounts: int) -> Transfer | None:
     return moved(f"{kind}:{refund.refund_id}", refund.organisation_id, refund.currency, now, **amounts)

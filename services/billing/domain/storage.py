@@ -63,6 +63,9 @@ class SubscriptionStore(Protocol):
     async def live_subscription(self, organisation_id: OrganisationId, product: str) -> Subscription | None:
         """The one that has not ended."""
 
+    async def has_live_subscription(self, organisation_id: OrganisationId) -> bool:
+        """Whether there is one that has not ended."""
+
     async def has_trialed(self, organisation_id: OrganisationId, product: str) -> bool:
         """Whether there ever was a trial of the product."""
 
@@ -72,11 +75,14 @@ class SubscriptionStore(Protocol):
     async def put_subscription(self, subscription: Subscription) -> None:
         """Keep it, or its next version."""
 
-    async def use(self, use: Use) -> Use | None:
-        """Keep a use, unless its id is known; what is kept under its id then. None: the subscription has ended."""
+    async def use(self, use: Use, most: int) -> Use | None:
+        """Keep a use, unless its id is known; what is kept under its id then.
+
+        None: the subscription has ended, or more than `most` would be used and on no invoice.
+        """
 
     async def bill_usage(self, subscription_id: str, invoice_id: str) -> int:
-        """Give all uses that are on no invoice to this one; their sum."""
+        """Give all uses that are on no invoice to this one; their sum. Until the transaction ends none is added."""
 
 
 class InvoiceStore(Protocol):
@@ -135,8 +141,8 @@ class ReconciliationStore(Protocol):
     async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
         """What our books say since then of money that the provider holds for us, by the provider's ids."""
 
-    async def is_reconciled(self, day: date) -> bool:
-        """Whether a day was compared."""
+    async def last_reconciled(self) -> date | None:
+        """The last day that was compared, if any was."""
 
     async def keep_reconciled(self, done: Reconciled) -> None:
         """Keep what came of a day, unless there is something already."""

@@ -10,7 +10,9 @@ from typing import Any
 from mesh.model import Caller, new_id
 from services.billing.domain.entities import (
     LARGEST_QUANTITY,
+    LARGEST_UNBILLED,
     LARGEST_USE,
+    MOST_LINES,
     Customer,
     Line,
     Subscription,
@@ -29,8 +31,10 @@ from services.billing.domain.errors import (
     SubscriptionEnded,
     SubscriptionNotFound,
     SubscriptionUnpaid,
+    TooManyChanges,
     TrialNotOffered,
     UnknownPlan,
+    UsageBeyondBound,
     UsageIdReused,
     refuse,
 )
@@ -124,10 +128,10 @@ class Subscriptions:
 
         What is left of the period is charged anew and the unused rest of the old price taken off: at once
         if that is more than nothing, else with the next invoice. From nothing to a price, or to another
-        interval, a new period begins.
+        interval, a new period begins. Of what is metered, the use so far is invoiced at once.
 
         Raises: SubscriptionNotFound; SubscriptionEnded; SubscriptionUnpaid; UnknownPlan;
-        PlanOfAnotherProduct; CurrencyMismatch; QuantityNotAllowed; PaymentMethodMissing.
+        PlanOfAnotherProduct; CurrencyMismatch; QuantityNotAllowed; PaymentMethodMissing; TooManyChanges.
         """
 
         async def changed() -> Subscription:
@@ -149,6 +153,8 @@ class Subscriptions:
             raise SubscriptionUnpaid
         lines: Sequence[Line] = ()
         anew: dict[str, Any] = {}
+        if before.metered:
+            old = await self._invoice_use(caller, customer, old, before)
         if old.state is _State.ACTIVE:
             begins = before.interval is not plan.interval or (not before.price(old.quantity) and plan.price(quantity))
             anew = first_period(plan, self.now()) if begins else {}
@@ -159,6 +165,14 @@ class Subscriptions:
         await self._bill(caller, customer, new, plan, lines)
         return await self.lifecycle.get(new.subscription_id)
 
+    async def _invoice_use(self, caller: Caller, customer: Customer, old: Subscription, plan: Plan) -> Subscription:
+        """What was used so far is paid by the price that it was used at."""
+        await self.renewal.bill(caller, customer, old, plan, in_advance=False)
+        found = await self.lifecycle.get(old.subscription_id)
+        if found.state is _State.PAST_DUE:
+            raise PaymentMethodMissing
+        return found
+
     async def _bill(
         self, caller: Caller, customer: Customer, new: Subscription, plan: Plan, lines: Sequence[Line]
     ) -> None:
@@ -167,6 +181,8 @@ class Subscriptions:
             if not customer.method:
                 raise PaymentMethodMissing
             await self.invoicing.issue(caller, draft, customer)
+        elif lines and len(draft.lines) > MOST_LINES:
+            raise TooManyChanges
 
     async def cancel(self, caller: Caller, subscription_id: str, at_once: bool) -> Subscription:
         """End a subscription with its period, or at once, when nothing is given back.
@@ -188,9 +204,9 @@ class Subscriptions:
         return await self.store.run(cancelled)
 
     async def _abandon(self, caller: Caller, found: Subscription) -> Subscription:
-        """A charge that is under way may still come in: it is given back then."""
+        """A charge that is under way is cancelled; if it comes in all the same, it is given back."""
         for invoice in await self.store.open_invoices(found.subscription_id):
-            await self.invoicing.void(invoice)
+            await self.invoicing.void(caller, invoice)
         return await self.lifecycle.end(caller, found)
 
     async def resume(self, caller: Caller, subscription_id: str) -> Subscription:
@@ -208,10 +224,11 @@ class Subscriptions:
     async def record_usage(self, caller: Caller, subscription_id: str, usage_id: str, quantity: int) -> Use:
         """Count a use once, whatever happens to the request.
 
-        Raises: SubscriptionNotFound; NotMetered; SubscriptionEnded; UsageIdReused.
+        Raises: SubscriptionNotFound; NotMetered; SubscriptionEnded; UsageBeyondBound; UsageIdReused.
         """
         found = await self._own(caller, subscription_id)
-        if not (await self.renewal.plan(found)).metered:
+        plan = await self.renewal.plan(found)
+        if not plan.metered:
             raise NotMetered
         use = Use(
             organisation_id=found.organisation_id,
@@ -220,9 +237,10 @@ class Subscriptions:
             quantity=_checked(quantity, LARGEST_USE),
             create_time=self.now(),
         )
-        kept = await self.store.use(use)
+        kept = await self.store.use(use, plan.units(LARGEST_UNBILLED))
         if kept is None:
-            raise SubscriptionEnded
+            await self._live(caller, subscription_id)
+            raise UsageBeyondBound
         if (kept.subscription_id, kept.quantity) != (subscription_id, quantity):
             raise UsageIdReused
         return kept
@@ -265,8 +283,11 @@ class Subscriptions:
 def prorated(old: Subscription, before: Plan, plan: Plan, quantity: int, now: datetime, whole: bool) -> Sequence[Line]:
     """The unused rest of what was paid taken off, and the new price for the rest of the period, or for a whole one.
 
-    Counted in seconds, each line rounded half up; there and back at the same moment is nothing.
+    Counted in seconds, each line rounded half up; there and back at the same moment is nothing. What is metered was
+    not paid in advance.
     """
+    if before.metered:
+        return ()
     length = round((old.period_end - old.period_start).total_seconds())
     rest = max(0, round((old.period_end - now).total_seconds()))
     unused = half_up(-before.price(old.quantity) * rest, length)

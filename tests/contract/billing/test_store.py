@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 
 from mesh.model import Caller, OrganisationId, UserId
 from services.billing.domain import posting
-from services.billing.domain.drift import Drift, DriftKind, Reconciled
+from services.billing.domain.drift import Beside, Drift, DriftKind, Reconciled
 from services.billing.domain.entities import (
     Charge,
     CreditNote,
@@ -264,18 +265,42 @@ async def test_charges_and_refunds_are_kept(kept: Kept) -> None:
     assert (await kept.store.refund("refund_2"), await kept.store.charge("charge_3")) == (None, None)
 
 
+async def test_live_subscriptions_are_found(kept: Kept) -> None:
+    """Whether an organisation has something that has not ended is known, however many have."""
+    ended = [replace(subscription(str(one)), state=SubscriptionState.ENDED) for one in range(3)]
+    await begin(kept, *ended, subscription("9", BOBS))
+    assert not await kept.store.has_live_subscription(ADAS)
+    await begin(kept, subscription("8", product="api"))
+    assert await kept.store.has_live_subscription(ADAS)
+
+
 async def test_uses_count_once(kept: Kept) -> None:
     """A use is kept once under its id and billed once; when its subscription has ended only what is known is found."""
     await begin(kept, subscription())
     use = Use(organisation_id=ADAS, subscription_id="subscription_1", usage_id="one", quantity=5, create_time=NOON)
-    assert await kept.store.use(use) == use
-    assert await kept.store.use(replace(use, quantity=6)) == use
-    assert await kept.store.use(replace(use, usage_id="two", quantity=7)) is not None
+    assert await kept.store.use(use, 100) == use
+    assert await kept.store.use(replace(use, quantity=6), 100) == use
+    assert await kept.store.use(replace(use, usage_id="two", quantity=7), 100) is not None
     assert await kept.store.bill_usage("subscription_1", "invoice_1") == 12
     assert await kept.store.bill_usage("subscription_1", "invoice_2") == 0
     await kept.store.put_subscription(replace(subscription(), state=SubscriptionState.ENDED))
-    assert await kept.store.use(use) == use
-    assert await kept.store.use(replace(use, usage_id="three")) is None
+    assert await kept.store.use(use, 100) == use
+    assert await kept.store.use(replace(use, usage_id="three"), 100) is None
+
+
+async def test_uses_have_a_bound(kept: Kept) -> None:
+    """No more is kept than may wait for an invoice, also when many come at once; a known use is found all the same."""
+    await begin(kept, subscription(), subscription("2", product="api"))
+    use = Use(organisation_id=ADAS, subscription_id="subscription_1", usage_id="0", quantity=5, create_time=NOON)
+    several = [replace(use, usage_id=str(name)) for name in range(8)]
+    done = await asyncio.gather(*(kept.store.use(one, 20) for one in [*several, *several]))
+    there = {one.usage_id for one in done if one}
+    assert len(there) == 4
+    assert await kept.store.use(replace(use, usage_id="else", quantity=1), 20) is None
+    assert await kept.store.use(replace(use, usage_id=there.pop()), 20) is not None
+    assert await kept.store.use(replace(use, usage_id="other", subscription_id="subscription_2"), 20) is not None
+    assert await kept.store.bill_usage("subscription_1", "invoice_1") == 20
+    assert await kept.store.use(replace(use, usage_id="else", quantity=20), 20) is not None
 
 
 async def test_notices_are_taken_once(kept: Kept) -> None:
@@ -305,21 +330,24 @@ async def test_moved_money_is_known_by_the_providers_ids(kept: Kept) -> None:
     )
     await kept.store.put_charge(paid)
     await kept.store.put_refund(back)
-    for transfer in (posting.captured(paid, paid.amount, NOON), posting.refund_done(back, LATER)):
+    posts = posting.captured(paid, paid.amount, NOON), posting.refund_done(back, LATER)
+    for transfer in (*posts, posting.refund_returned(back, LATER)):
         assert transfer is not None
         await kept.store.post(transfer)
     first = ProviderEntry("pi_1", Money(3094, "EUR"), NOON)
     second = ProviderEntry("re_1", Money(-100, "EUR"), LATER)
-    assert list(await kept.store.moved(NOON)) == [first, second]
-    assert list(await kept.store.moved(LATER)) == [second]
+    third = replace(second, money=Money(100, "EUR"))
+    assert list(await kept.store.moved(NOON)) == [first, second, third]
+    assert list(await kept.store.moved(LATER)) == [second, third]
 
 
 async def test_day_is_reconciled_once(kept: Kept) -> None:
-    """What came of a day is kept, and nothing takes its place."""
+    """What came of a day is kept, and nothing takes its place; the last one is known."""
+    assert await kept.store.last_reconciled() is None
     drift = Drift(DriftKind.DIFFERENT, "pi_1", (Money(900, "EUR"),), (Money(901, "EUR"),))
-    done = Reconciled(NOON.date(), LATER, 7, (drift,))
-    for one in (done, replace(done, compared=8)):
+    done = Reconciled(NOON.date(), LATER, 7, (drift,), (Beside("payout", 2, Money(-900, "EUR")),))
+    yesterday = NOON.date() - timedelta(days=1)
+    for one in (done, replace(done, compared=8), replace(done, day=yesterday)):
         await kept.store.keep_reconciled(one)
-    assert await kept.store.is_reconciled(NOON.date())
-    assert not await kept.store.is_reconciled(LATER.date())
-    assert await kept.reconciliations() == [(NOON.date(), 7)]
+    assert await kept.store.last_reconciled() == NOON.date()
+    assert sorted(await kept.reconciliations()) == [(yesterday, 7), (NOON.date(), 7)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 from services.billing.domain.ports import Payments, ProviderCharge, ProviderState
@@ -48,10 +47,7 @@ class Fake:
         self._decide(charge_id, True)
 
     def _decide(self, charge_id: str, success: bool) -> None:
-        order, made = self.payments.charged[charge_id]
-        state = ProviderState.SUCCEEDED if success else ProviderState.FAILED
-        new = replace(made, state=state, client_secret="", failure="" if success else "authentication_failed")
-        self.payments.charged[charge_id] = (order, new)
+        self.payments.decide(charge_id, ProviderState.SUCCEEDED if success else ProviderState.DECLINED)
 
 
 TOKENS = {

@@ -77,7 +77,7 @@ async def test_methods_that_cannot_be_saved(provider: Provider) -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "state"),
-    [("ok", S.SUCCEEDED), ("declined", S.FAILED), ("confirm", S.ACTION_NEEDED), ("slow", S.PENDING)],
+    [("ok", S.SUCCEEDED), ("declined", S.DECLINED), ("confirm", S.ACTION_NEEDED), ("slow", S.PENDING)],
 )
 async def test_outcomes(provider: Provider, outcome: str, state: ProviderState) -> None:
     """A charge succeeds, fails with a reason, waits for its payer, who gets a secret for that, or for the bank."""
@@ -102,7 +102,7 @@ async def test_declined_charge_happens_once(provider: Provider) -> None:
     assert await provider.payments.charge(asked) == first
 
 
-@pytest.mark.parametrize(("success", "state"), [(True, S.SUCCEEDED), (False, S.FAILED)])
+@pytest.mark.parametrize(("success", "state"), [(True, S.SUCCEEDED), (False, S.DECLINED)])
 async def test_payer_confirms(provider: Provider, success: bool, state: ProviderState) -> None:
     """What the payer says to their bank decides a charge, and the secret is of no more use."""
     asked, charge = await charged(provider, "confirm")
@@ -120,6 +120,34 @@ async def test_slow_charge_is_decided(provider: Provider) -> None:
             break
         await asyncio.sleep(0.05)
     assert (await found(provider, asked)).state is S.SUCCEEDED
+
+
+@pytest.mark.parametrize("outcome", ["confirm", "declined"])
+async def test_cancelled_charge_never_succeeds(provider: Provider, outcome: str) -> None:
+    """What waits for its payer, or for another method of theirs, is over once it is cancelled, whatever they do."""
+    asked, charge = await charged(provider, outcome)
+    cancelled = await provider.payments.cancel(charge.provider_id)
+    assert (cancelled.provider_id, cancelled.state, cancelled.client_secret) == (charge.provider_id, S.FAILED, "")
+    await provider.confirm(charge, success=True)
+    assert await found(provider, asked) == await provider.payments.charge(asked) == cancelled
+
+
+async def test_cancel_twice_is_the_same(provider: Provider) -> None:
+    """A cancel again, also of which no answer came, is the same."""
+    _, charge = await charged(provider, "confirm")
+    await provider.cut()
+    with pytest.raises(Unavailable):
+        await provider.payments.cancel(charge.provider_id)
+    twice = [await provider.payments.cancel(charge.provider_id) for _ in range(2)]
+    assert (twice[0], twice[0].state) == (twice[1], S.FAILED)
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("ok", S.SUCCEEDED), ("slow", S.PENDING)])
+async def test_cancel_that_is_too_late_tells_so(provider: Provider, outcome: str, state: ProviderState) -> None:
+    """What has succeeded, or is at the bank already, is not cancelled, and its state is told."""
+    asked, charge = await charged(provider, outcome)
+    assert (await provider.payments.cancel(charge.provider_id)).state is state
+    assert (await found(provider, asked)).state is state
 
 
 async def test_nobody_knows_what_was_never_sent(provider: Provider) -> None:

@@ -178,6 +178,15 @@ _unchangeable("QUANTITY_NOT_ALLOWED", "api-calls", quantity=2)
 _unchangeable("PAYMENT_METHOD_MISSING", "free", planId="team-monthly")
 
 
+@STORIES.provokes("ChangeSubscription", "TOO_MANY_CHANGES")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    subscription_id, _ = await paid_subscription(person, quantity=60)
+    for quantity in range(59, 9, -1):
+        assert (await did(person, subscription_id, "change", quantity=quantity)).status_code == 200
+    return await did(person, subscription_id, "change", quantity=9)
+
+
 @STORIES.provokes("RecordUsage", "NOT_METERED")
 async def _(scene: Scene) -> httpx.Response:
     person = await scene.somebody()
@@ -190,6 +199,15 @@ async def _(scene: Scene) -> httpx.Response:
     used = (await start(person, "api-calls"))["subscriptionId"]
     await did(person, used, "recordUsage", **_USE)
     return await did(person, used, "recordUsage", usageId="one", quantity="6")
+
+
+@STORIES.provokes("RecordUsage", "USAGE_BEYOND_BOUND")
+async def _(scene: Scene) -> httpx.Response:
+    person = await scene.somebody()
+    used = (await start(person, "api-calls"))["subscriptionId"]
+    for place in range(20):
+        await did(person, used, "recordUsage", usageId=str(place), quantity="10000000000")
+    return await did(person, used, "recordUsage", **_USE)
 
 
 @STORIES.provokes("ListInvoices", "BAD_PAGE_TOKEN")
@@ -269,12 +287,17 @@ async def corrected(scene: Scene, verb: str, invoice_id: str = "", **body: Any) 
 
 @STORIES.provokes("RefundInvoice", "INVOICE_NOT_FOUND")
 async def _(scene: Scene) -> httpx.Response:
-    return await corrected(scene, "refund", reason=WHY)
+    return await corrected(scene, "refund", full=True, reason=WHY)
 
 
 @STORIES.provokes("RefundInvoice", "INVOICE_NOT_FINAL")
 async def _(scene: Scene) -> httpx.Response:
-    return await corrected(scene, "refund", await open_invoice(await scene.somebody()), reason=WHY)
+    return await corrected(scene, "refund", await open_invoice(await scene.somebody()), full=True, reason=WHY)
+
+
+@STORIES.provokes("RefundInvoice", "AMOUNT_REQUIRED")
+async def _(scene: Scene) -> httpx.Response:
+    return await corrected(scene, "refund", reason=WHY)
 
 
 @STORIES.provokes("RefundInvoice", "REFUND_TOO_LARGE")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,9 @@ from services.billing.domain import errors
 from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
 from services.billing.domain.events import ChargeDue, InvoiceDue, PaymentFailed
 from services.billing.domain.ledger import Account
-from services.billing.domain.ports import ProviderCharge, ProviderState
+from services.billing.domain.ports import ProviderCharge, ProviderMethod, ProviderState
+from services.billing.domain.reconciliation import Reconciliation
+from services.billing.payments import _method
 from tests.unit.services.billing.world import ADA, BOB, World
 
 S = SubscriptionState
@@ -83,34 +86,139 @@ async def test_reminders_do_not_multiply(world: World) -> None:
     assert sum(isinstance(event, ChargeDue) for _, event in world.store.reminders) == 1
 
 
-async def test_who_confirms_too_late_pays_all_the_same(world: World) -> None:
-    """A charge that was given up and succeeds at last pays its invoice, as long as that is open."""
+async def test_who_confirms_too_late_pays_nothing(world: World) -> None:
+    """A charge that was given up is cancelled at the provider: its payer cannot confirm it any more, and pays anew."""
     await world.subscribed()
     await world.card("confirm")
     await world.pass_time(days=29, hours=12)
     late = world.charges[-1]
-    assert late.state is PaymentState.FAILED
-    assert world.invoices[-1].state is InvoiceState.OPEN
+    assert (late.state, late.failure) == (PaymentState.FAILED, "not confirmed in time")
     world.payments.decide(late.charge_id, ProviderState.SUCCEEDED)
     await world.billing.charges.settle(late.charge_id)
-    assert world.store.kept[world.invoices[-1].invoice_id].paid == TOTAL
+    assert world.invoices[-1].state is InvoiceState.OPEN
+    await world.card()
+    await world.billing.charges.pay(ADA, world.invoices[-1].invoice_id)
+    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == 2 * TOTAL
     await world.check()
 
 
-async def test_paid_twice_is_given_back(world: World) -> None:
-    """If a charge that was given up succeeds after another one has paid, it is given back."""
+async def test_declined_charge_is_over(world: World) -> None:
+    """A method that was refused cannot be made good behind our back: what failed here is over at the provider."""
+    await world.card("declined")
+    await world.start()
+    await world.pass_time(minutes=1)
+    assert (world.charges[0].state, world.charges[0].failure) == (PaymentState.FAILED, "card_declined")
+    world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+    assert world.payments.holds("EUR") == 0
+
+
+async def waits_for_its_payer(world: World) -> str:
+    """Somebody has left the prompt of their bank, and saved another card; the id of what is to be paid."""
     await world.card("confirm")
-    await world.start("team-monthly", trial=True)
-    await world.pass_time(days=15, hours=1)
-    late = world.charges[0]
-    assert late.state is PaymentState.FAILED
+    await world.start()
+    await world.pass_time(minutes=1)
     await world.card()
-    await world.billing.charges.pay(ADA, world.invoices[0].invoice_id)
-    assert world.invoices[0].state is InvoiceState.PAID
-    world.payments.decide(late.charge_id, ProviderState.SUCCEEDED)
-    await world.billing.charges.settle(late.charge_id)
-    await world.pass_time()
-    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == TOTAL
+    return world.invoices[0].invoice_id
+
+
+async def test_another_card_pays_what_waits_for_its_payer(world: World) -> None:
+    """Whoever leaves the prompt of their bank pays with another card at once; nobody is told of a failure."""
+    invoice_id = await waits_for_its_payer(world)
+    invoice, settled = await world.billing.charges.pay(ADA, invoice_id)
+    assert settled and settled.charge == world.charges[-1]
+    assert [charge.state for charge in world.charges] == [PaymentState.FAILED, PaymentState.SUCCEEDED]
+    assert (invoice.state, "PaymentFailed" in world.announced) == (InvoiceState.PAID, False)
+    world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(days=2)
+    assert world.payments.holds("EUR") == TOTAL
+    await world.check()
+
+
+async def test_another_card_pays_what_was_refused_in_the_prompt(world: World) -> None:
+    """So does whoever fails at the prompt, before we have heard of it."""
+    invoice_id = await waits_for_its_payer(world)
+    world.payments.decide(world.charges[0].charge_id, ProviderState.DECLINED)
+    invoice, _ = await world.billing.charges.pay(ADA, invoice_id)
+    assert (invoice.state, len(world.charges)) == (InvoiceState.PAID, 2)
+
+
+async def test_reminder_leaves_the_prompt_to_its_payer(world: World) -> None:
+    """Another card alone cancels nothing: only whoever pays with it does."""
+    await waits_for_its_payer(world)
+    await world.pass_time(hours=2)
+    assert [charge.state for charge in world.charges] == [PaymentState.ACTION_NEEDED]
+
+
+async def test_confirmed_at_the_last_moment(world: World) -> None:
+    """A payer who confirms while another card takes over has paid, and the other card is not charged."""
+    invoice_id, cancel = await waits_for_its_payer(world), world.payments.cancel
+
+    async def too_late(provider_id: str) -> ProviderCharge:
+        world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+        return await cancel(provider_id)
+
+    world.payments.cancel = too_late  # type: ignore[method-assign]
+    invoice, settled = await world.billing.charges.pay(ADA, invoice_id)
+    assert settled and settled.charge.state is PaymentState.SUCCEEDED
+    assert (invoice.state, len(world.charges), world.payments.holds("EUR")) == (InvoiceState.PAID, 1, TOTAL)
+    await world.check()
+
+
+async def test_lost_answer_to_a_cancel(world: World) -> None:
+    """A cancel whose answer is lost is found at the next try, and until it is known nothing else is charged."""
+    invoice_id = await waits_for_its_payer(world)
+    world.payments.cuts = 1
+    with pytest.raises(Unavailable):
+        await world.billing.charges.pay(ADA, invoice_id)
+    assert [charge.live for charge in world.charges] == [True]
+    invoice, _ = await world.billing.charges.pay(ADA, invoice_id)
+    assert (invoice.state, len(world.charges)) == (InvoiceState.PAID, 2)
+    await world.check()
+
+
+async def test_what_is_void_is_not_charged(world: World) -> None:
+    """A charge that was not sent when its invoice became void is never sent, and has failed when that is certain."""
+    await world.card()
+    await world.billing.subscriptions.cancel(ADA, await world.start(), at_once=True)
+    assert world.invoices[0].state is InvoiceState.VOID
+    await world.pass_time(days=1)
+    assert (world.payments.charged, world.charges[0].state) == ({}, PaymentState.FAILED)
+    await world.check()
+
+
+async def test_what_was_sent_for_a_void_invoice_is_cancelled(world: World) -> None:
+    """So is one that waits for its payer, at once."""
+    await world.card("confirm")
+    subscription_id = await world.start()
+    await world.pass_time(minutes=1)
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.pass_time(seconds=1)
+    assert [made.state for _, made in world.payments.charged.values()] == [ProviderState.FAILED]
+    assert (world.charges[0].state, world.charges[0].failure) == (PaymentState.FAILED, "not owed any more")
+
+
+async def test_what_is_credited_whole_is_not_charged(world: World) -> None:
+    """A charge of an invoice that a credit note pays is cancelled."""
+    await world.subscribed()
+    await world.card("confirm")
+    await world.pass_time(days=28)
+    await world.billing.corrections.credit(ADA, world.invoices[-1].invoice_id, TOTAL, "")
+    await world.pass_time(seconds=1)
+    assert (world.invoices[-1].state, world.charges[-1].state) == (InvoiceState.PAID, PaymentState.FAILED)
+    await world.check()
+
+
+async def test_late_money_is_given_back(world: World) -> None:
+    """What is at the bank cannot be cancelled: if it comes for an invoice that is void, it is given back."""
+    await world.card("slow")
+    subscription_id = await world.start()
+    await world.pass_time(minutes=1)
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.pass_time(minutes=1)
+    world.payments.decide(world.charges[0].charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(hours=2)
+    assert world.charges[0].state is PaymentState.SUCCEEDED
+    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == await world.holds(Account.CREDIT) == 0
     await world.check()
 
 
@@ -150,6 +258,40 @@ async def test_dunning_ends_with_a_payment(world: World) -> None:
     await world.check()
 
 
+async def test_method_saved_meanwhile_is_kept(world: World) -> None:
+    """Who removes a method while another one is saved goes on paying with the new one."""
+    await world.subscribed()
+    [old], _ = await world.billing.methods.list(ADA)
+    listed = world.payments.methods
+
+    async def raced(customer: str) -> Sequence[ProviderMethod]:
+        world.payments.methods = listed  # type: ignore[method-assign]
+        await world.card()
+        return await listed(customer)
+
+    world.payments.methods = raced  # type: ignore[method-assign]
+    await world.billing.methods.remove(ADA, old.method)
+    [new], charged = await world.billing.methods.list(ADA)
+    assert new.method == charged != old.method
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "shown"),
+    [
+        ("card", {"brand": "visa", "last4": "4242"}, ("visa", "4242")),
+        ("sepa_debit", {"last4": "3000"}, ("sepa_debit", "3000")),
+        ("paypal", {"payer_email": None}, ("paypal", "")),
+        ("link", {"last4": None}, ("link", "")),
+        ("cashapp", None, ("cashapp", "")),
+    ],
+)
+def test_methods_without_digits(kind: str, details: object, shown: tuple[str, str]) -> None:
+    """A method that is no card is one all the same, whatever the provider says of it."""
+    values = {"id": "pm_1", "object": "payment_method", "type": kind} | ({kind: details} if details else {})
+    found = _method(stripe.PaymentMethod.construct_from(values, "sk_test_1"))
+    assert (found.method, found.brand, found.last4) == ("pm_1", *shown)
+
+
 async def test_without_a_method_nothing_is_charged(world: World) -> None:
     """A trial that ends without a payment method is dunned like a card that fails."""
     subscription_id = await world.start(trial=True)
@@ -178,7 +320,7 @@ async def test_a_refund_has_its_credit_note(world: World) -> None:
     await world.subscribed()
     invoice_id = world.invoices[0].invoice_id
     await world.billing.corrections.refund(ADA, invoice_id, 71, "one day without service")
-    await world.billing.corrections.refund(ADA, invoice_id, 0, "all of it")
+    await world.billing.corrections.refund(ADA, invoice_id, 0, "all of it", full=True)
     await world.pass_time()
     assert world.payments.holds("EUR") == 0
     assert {note.number for note in await world.store.credit_notes(invoice_id)} == {"EX-C-000001", "EX-C-000002"}
@@ -199,7 +341,18 @@ async def test_a_refund_never_exceeds_what_was_paid(world: World) -> None:
     await refund(ADA, invoice_id, TOTAL - 1000, "")
     for amount in (0, 1):
         with pytest.raises(errors.RefundTooLarge):
-            await refund(ADA, invoice_id, amount, "")
+            await refund(ADA, invoice_id, amount, "", full=not amount)
+
+
+@pytest.mark.parametrize(("amount", "full"), [(0, False), (5, True), (-5, True)])
+async def test_a_refund_says_how_much(world: World, amount: int, full: bool) -> None:
+    """Nothing is given back without an amount, unless all of it is asked for; both at once is refused."""
+    await world.subscribed()
+    with pytest.raises(errors.AmountRequired) as raised:
+        await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, amount, "", full=full)
+    assert raised.value.violations[0].field == "amount_minor"
+    await world.pass_time(minutes=1)
+    assert world.payments.holds("EUR") == TOTAL
 
 
 async def test_a_refund_that_fails_becomes_credit(world: World) -> None:
@@ -213,6 +366,21 @@ async def test_a_refund_that_fails_becomes_credit(world: World) -> None:
     await world.pass_time(days=28)
     assert (world.invoices[-1].credited, world.charges[-1].amount) == (71, 1000)
     assert await world.holds(Account.CREDIT) == 0
+    await world.check()
+
+
+async def test_a_refund_that_comes_back_becomes_credit(world: World) -> None:
+    """What a bank sends back after it was given back is credit again, once, and the books agree with the provider's."""
+    await world.subscribed()
+    refund = await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, 71, "")
+    await world.pass_time(minutes=1)
+    world.payments.send_back(refund.refund_id)
+    for _ in range(2):
+        assert (await world.billing.refunds.settle(refund.refund_id)).state is PaymentState.FAILED
+    assert await world.holds(Account.CREDIT) == -71
+    assert await world.holds(Account.CLEARING) == world.payments.holds("EUR") == TOTAL
+    [done] = await Reconciliation(world.store, world.payments, lambda: world.now + timedelta(days=1)).run()
+    assert (done.compared, done.drifts) == (3, ())
     await world.check()
 
 
@@ -353,9 +521,10 @@ STEPS = st.lists(
         st.tuples(st.just("pay"), st.just(0)),
         st.tuples(st.just("use"), st.integers(1, 5000)),
         st.tuples(st.just("refund"), st.integers(0, 2000)),
+        st.tuples(st.just("send back"), st.just(0)),
         st.tuples(st.just("credit"), st.integers(1, 2000)),
         st.tuples(st.just("void"), st.just(0)),
-        st.tuples(st.just("decide"), st.sampled_from([ProviderState.SUCCEEDED, ProviderState.FAILED])),
+        st.tuples(st.just("decide"), st.sampled_from([ProviderState.SUCCEEDED, ProviderState.DECLINED])),
         st.tuples(st.just("cut"), st.integers(1, 3)),
     ),
     max_size=25,
@@ -396,9 +565,15 @@ async def _step(world: World, verb: str, what: Any) -> None:
 
 async def _decide(world: World, state: ProviderState) -> None:
     for charge_id, (_, made) in [*world.payments.charged.items()][-1:]:
-        if made.state in (ProviderState.PENDING, ProviderState.ACTION_NEEDED):
+        if made.state is not state:
             world.payments.decide(charge_id, state)
         await world.billing.charges.settle(charge_id)
+
+
+async def _send_back(world: World, _: object) -> None:
+    for refund_id in [*world.payments.refunded][-1:]:
+        world.payments.send_back(refund_id)
+        await world.billing.refunds.settle(refund_id)
 
 
 async def _cut(world: World, times: int) -> None:
@@ -411,6 +586,7 @@ ALONE: dict[str, Callable[[World, Any], Awaitable[Any]]] = {
     "start": lambda world, plan_id: world.start(plan_id),
     "trial": lambda world, plan_id: world.start(plan_id, trial=True),
     "decide": _decide,
+    "send back": _send_back,
     "cut": _cut,
 }
 WITH_SUBSCRIPTION: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
@@ -421,7 +597,7 @@ WITH_SUBSCRIPTION: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
 }
 WITH_INVOICE: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
     "pay": lambda world, named, _: world.billing.charges.pay(ADA, named),
-    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount, ""),
+    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount, "", full=not amount),
     "credit": lambda world, named, amount: world.billing.corrections.credit(ADA, named, amount, ""),
     "void": lambda world, named, _: world.billing.corrections.void(ADA, named),
 }

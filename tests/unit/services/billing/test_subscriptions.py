@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,21 @@ import pytest
 from mesh.model import Error
 from services.billing.domain import errors
 from services.billing.domain.charging import BILLING
-from services.billing.domain.entities import InvoiceState, PaymentState, SubscriptionState
+from services.billing.domain.entities import (
+    LARGEST_QUANTITY,
+    LARGEST_UNBILLED,
+    LARGEST_USE,
+    Invoice,
+    InvoiceState,
+    PaymentState,
+    SubscriptionState,
+)
 from services.billing.domain.events import InvoicePaid
-from services.billing.domain.ledger import Account
+from services.billing.domain.ledger import LARGEST_AMOUNT, Account
+from services.billing.domain.plans import Interval
 from services.billing.domain.subscriptions import Wanted
+from tests.fakes import billing as fakes
+from tests.fakes.billing import PLANS
 from tests.unit.services.billing.world import ADA, BOB, START, World
 
 S = SubscriptionState
@@ -225,6 +237,23 @@ async def test_what_cannot_be_changed_to(world: World, plan_id: str, quantity: i
     assert world.subscription(subscription_id) == before
 
 
+async def test_changes_that_wait_have_a_bound(world: World) -> None:
+    """A draft does not grow without end: beyond its bound nothing waits in it, and what is paid goes on."""
+    subscription_id = await world.subscribed(quantity=100)
+    change = world.billing.subscriptions.change
+    for quantity in range(99, 49, -1):
+        await change(ADA, subscription_id, "", quantity)
+    with pytest.raises(errors.TooManyChanges):
+        await change(ADA, subscription_id, "", 49)
+    assert world.subscription(subscription_id).quantity == 50
+    assert [len(one.lines) for one in world.store.of(Invoice) if one.state is InvoiceState.DRAFT] == [100]
+    await change(ADA, subscription_id, "", 101)
+    assert (world.invoices[-1].subtotal, len(world.invoices[-1].lines)) == (900, 102)
+    await world.pass_time(days=28)
+    await change(ADA, subscription_id, "", 49)
+    await world.check()
+
+
 async def test_a_change_needs_paid_invoices(world: World) -> None:
     """Nothing is changed while a payment is missing."""
     subscription_id = await world.subscribed()
@@ -319,6 +348,54 @@ async def test_only_what_is_metered_is_counted(world: World) -> None:
     seats, calls = await world.start("free"), await world.start("api-calls")
     with pytest.raises(errors.NotMetered):
         await world.billing.subscriptions.record_usage(ADA, seats, "one", 1)
-    for quantity in (0, -1, 10**9 + 1):
+    for quantity in (0, -1, LARGEST_USE + 1):
         with pytest.raises(errors.QuantityNotAllowed):
             await world.billing.subscriptions.record_usage(ADA, calls, "one", quantity)
+
+
+async def test_what_is_used_can_be_invoiced(world: World) -> None:
+    """However much is used, it is refused before no invoice could hold it: renewing and cancelling always work."""
+    await world.card()
+    subscription_id = await world.start("api-calls")
+    record = world.billing.subscriptions.record_usage
+    for place in range(20):
+        await record(ADA, subscription_id, str(place), LARGEST_USE)
+    with pytest.raises(errors.UsageBeyondBound):
+        await record(ADA, subscription_id, "more", 1)
+    assert (await record(ADA, subscription_id, "0", LARGEST_USE)).quantity == LARGEST_USE
+    await world.pass_time(days=28)
+    assert world.invoices[-1].subtotal == LARGEST_UNBILLED
+    await record(ADA, subscription_id, "more", 1)
+    await world.billing.subscriptions.cancel(ADA, subscription_id, at_once=True)
+    await world.check()
+
+
+@pytest.mark.parametrize("interval", Interval)
+async def test_metered_plans_are_changed(world: World, monkeypatch: pytest.MonkeyPatch, interval: Interval) -> None:
+    """Another metered plan costs nothing in advance; what was used before it is paid by the price of then."""
+    [calls] = [plan for plan in PLANS if plan.metered]
+    dear = replace(calls, plan_id="dear-calls", unit_amount=8000, interval=interval)
+    monkeypatch.setattr(fakes, "PLANS", (*PLANS, dear))
+    subscription_id = await world.start("api-calls")
+    record, change = world.billing.subscriptions.record_usage, world.billing.subscriptions.change
+    await record(ADA, subscription_id, "one", 1000)
+    with pytest.raises(errors.PaymentMethodMissing):
+        await change(ADA, subscription_id, "dear-calls", 0)
+    await world.card()
+    await change(ADA, subscription_id, "dear-calls", 0)
+    assert [line.amount for invoice in world.store.of(Invoice) for line in invoice.lines] == [50]
+    await change(ADA, subscription_id, "api-calls", 0)
+    await change(ADA, subscription_id, "dear-calls", 0)
+    await record(ADA, subscription_id, "two", 1)
+    await world.pass_time(days=366)
+    assert [invoice.subtotal for invoice in world.invoices] == [50, 8000]
+    await world.check()
+
+
+def test_bounds_agree() -> None:
+    """The largest invoice, of use or of a quantity, fits into the ledger with as much tax, and into 64 bits."""
+    for plan in PLANS:
+        assert plan.price(plan.units(LARGEST_UNBILLED)) <= LARGEST_UNBILLED
+        assert plan.units(LARGEST_UNBILLED) + LARGEST_USE < 2**63
+        assert 2 * plan.price(LARGEST_QUANTITY) <= LARGEST_AMOUNT
+    assert 2 * LARGEST_UNBILLED <= LARGEST_AMOUNT

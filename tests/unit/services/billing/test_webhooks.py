@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.local.payments.hooks import signature
@@ -17,7 +18,7 @@ from services.billing.domain.errors import WebhookForged, WebhookMalformed, Webh
 from services.billing.domain.ledger import Account
 from services.billing.domain.ports import ProviderState
 from services.billing.domain.webhooks import FRESH_FOR, Notice, Webhooks, read, verify
-from tests.unit.services.billing.world import START, World
+from tests.unit.services.billing.world import ADA, START, World
 
 SECRET, OLD = "whsec_new", "whsec_old"
 BODY = b'{"id": "evt_1"}'
@@ -108,10 +109,12 @@ class Provider:
     def webhooks(self) -> Webhooks:
         return Webhooks(self.world.store, lambda: [SECRET], lambda: self.world.now)
 
-    async def send(self, kind: str) -> bool:
-        """Tell of one event; each kind happens once."""
-        what = {"object": "payment_intent", "metadata": {"charge_id": self.charge_id}}
-        body = json.dumps({"id": f"evt_{kind}", "type": f"payment_intent.{kind}", "data": {"object": what}}).encode()
+    async def send(self, kind: str, refund_id: str = "") -> bool:
+        """Tell of one event of the charge or of a refund of it; each kind happens once."""
+        what: dict[str, Any] = {"object": "payment_intent", "metadata": {"charge_id": self.charge_id}}
+        if refund_id:
+            what = {"object": "refund", "metadata": {"refund_id": refund_id}}
+        body = json.dumps({"id": f"evt_{kind}", "type": kind, "data": {"object": what}}).encode()
         return await self.webhooks.receive(BILLING, body, signature(SECRET, body, int(self.world.now.timestamp())))
 
 
@@ -153,7 +156,7 @@ async def test_lie_is_no_payment() -> None:
 
 
 EARLY = ("created", "processing", "requires_action")
-KINDS = (*EARLY, "payment_failed", "succeeded")
+KINDS = (*EARLY, "payment_failed", "succeeded", "canceled")
 TOTAL = 1071
 """Of one seat for one month, with tax."""
 OUTCOMES = {
@@ -162,6 +165,7 @@ OUTCOMES = {
 }
 
 
+@settings(deadline=None)
 @given(
     outcome=st.sampled_from(["slow", "confirm"]),
     decided=st.sampled_from(sorted(OUTCOMES)),
@@ -187,4 +191,67 @@ async def test_order_does_not_matter(
     subscription = world.subscription(world.invoices[0].subscription_id)
     assert (world.invoices[0].state, subscription.state, await world.holds(Account.CLEARING)) == OUTCOMES[decided]
     assert len(world.charges) == 1
+    await world.check()
+
+
+CHANGES = (ProviderState.ACTION_NEEDED, ProviderState.DECLINED, ProviderState.SUCCEEDED, ProviderState.FAILED)
+
+
+@settings(deadline=None)
+@given(
+    outcome=st.sampled_from(["slow", "confirm", "declined"]),
+    story=st.lists(st.one_of(st.sampled_from(CHANGES), st.sampled_from(KINDS), st.integers(1, 30)), max_size=12),
+    told=st.permutations(KINDS),
+)
+async def test_provider_changes_its_mind(outcome: str, story: list[ProviderState | str | int], told: list[str]) -> None:
+    """Declined, then paid, then cancelled: whatever becomes of a charge while we hear of it or not, the end is true.
+
+    Nobody can pay twice at any moment, and in the end we hold what the provider holds for us.
+    """
+    provider = await paying(outcome)
+    world = provider.world
+    for one in story:
+        if isinstance(one, ProviderState):
+            world.payments.decide(provider.charge_id, one)
+        elif isinstance(one, str):
+            await provider.send(one)
+            await world.pass_time(seconds=1)
+        else:
+            await world.pass_time(hours=one)
+        await world.check()
+    for kind in told:
+        await provider.send(kind)
+    await world.pass_time(days=3)
+    await world.check()
+    assert await world.holds(Account.CLEARING) == world.payments.holds("EUR")
+    assert (world.payments.holds("EUR") == TOTAL) is (world.invoices[0].state is InvoiceState.PAID)
+
+
+OF_A_REFUND = ("refund.created", "refund.updated", "charge.refund.updated", "refund.failed")
+
+
+@settings(deadline=None)
+@given(
+    early=st.lists(st.sampled_from(OF_A_REFUND), max_size=3),
+    between=st.lists(st.sampled_from(OF_A_REFUND), max_size=3),
+    late=st.permutations(OF_A_REFUND),
+    comes_back=st.booleans(),
+)
+async def test_order_of_refunds_does_not_matter(
+    early: list[str], between: list[str], late: list[str], comes_back: bool
+) -> None:
+    """A refund that is done, or that a bank sends back later, is booked as it ends, whenever its webhooks come."""
+    provider = await paying("ok")
+    world = provider.world
+    refund = await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, 71, "")
+    for place, told in enumerate((early, between, late)):
+        if place == 2 and comes_back:
+            world.payments.send_back(refund.refund_id)
+        for kind in told:
+            await provider.send(f"{kind}.{place}", refund.refund_id)
+            await world.pass_time(seconds=1)
+        await world.pass_time(minutes=1)
+    back = 71 if comes_back else 0
+    assert await world.holds(Account.CREDIT) == -back
+    assert await world.holds(Account.CLEARING) == world.payments.holds("EUR") == TOTAL - 71 + back
     await world.check()

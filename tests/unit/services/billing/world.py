@@ -12,6 +12,7 @@ from services.billing.domain.charging import BILLING
 from services.billing.domain.entities import Charge, Invoice, InvoiceState, Subscription
 from services.billing.domain.events import ChargeDue, InvoiceDue, RefundDue, SubscriptionDue
 from services.billing.domain.ledger import Account
+from services.billing.domain.ports import ProviderState
 from services.billing.domain.subscriptions import Wanted
 from tests.fakes.billing import FakeStore
 from tests.fakes.payments import FakePayments
@@ -115,3 +116,6 @@ class World:
         live = Counter((one.organisation_id, one.product) for one in self.store.of(Subscription) if one.live)
         assert all(count == 1 for count in live.values())
         assert all(one.due > 0 for one in self.invoices if one.state is InvoiceState.OPEN)
+        # Also money that may yet come: nobody is ever in a position to pay one invoice twice.
+        taken = (key for key, (_, made) in self.payments.charged.items() if made.state is not ProviderState.FAILED)
+        assert all(count == 1 for count in Counter(self.store.kept[key].invoice_id for key in taken).values())

@@ -30,7 +30,9 @@ class Others:
         assert request.mail_id == self._mail.mail_id
         return self._mail
 
-    async def BatchGetProfiles(self, request: users_pb2.BatchGetProfilesRequest) -> users_pb2.BatchGetProfilesResponse:
+    async def BatchGetProfiles(
+        self, request: users_pb2.BatchGetProfilesRequest, timeout: float | None
+    ) -> users_pb2.BatchGetProfilesResponse:
         assert list(request.user_ids) == [self._profile.user_id]
         return users_pb2.BatchGetProfilesResponse(profiles=[self._profile])
 

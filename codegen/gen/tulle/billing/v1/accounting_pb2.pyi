@@ -135,16 +135,19 @@ class RefundInvoiceRequest(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     """Of which invoice, such as `invoice_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     amount_minor: _builtins.int
-    """How much, in minor units, such as `500`; 0 for all that is left."""
+    """How much, in minor units, such as `500`; absent for `full`."""
     reason: _builtins.str
     """Why, for the customer to read, such as `One day without service`."""
     request_id: _builtins.str
     """A UUID made by the caller: the same request sent again with the same id has
     no further effect for 24 hours (AIP-155).
     """
+    full: _builtins.bool
+    """Whether all that is left of the payment is given back, instead of an amount."""
     def __init__(
         self,
         *,
@@ -152,10 +155,11 @@ class RefundInvoiceRequest(_message.Message):
         amount_minor: _builtins.int = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        full: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "invoice_id", b"invoice_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "full", b"full", "invoice_id", b"invoice_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

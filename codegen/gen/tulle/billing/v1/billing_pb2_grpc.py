@@ -118,7 +118,8 @@ class BillingServiceServicer(object):
         """Changes plan or quantity from now on. What is left of the period is charged
         anew and the unused rest of the old price taken off: at once if that is more
         than nothing, else with the next invoice. From nothing to a price, or to
-        another interval, a new period begins. What is not given stays as it is.
+        another interval, a new period begins. Of something metered, what was used so
+        far is invoiced by the old price. What is not given stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

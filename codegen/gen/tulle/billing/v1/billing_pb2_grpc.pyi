@@ -51,7 +51,8 @@ class BillingServiceStub:
     """Changes plan or quantity from now on. What is left of the period is charged
     anew and the unused rest of the old price taken off: at once if that is more
     than nothing, else with the next invoice. From nothing to a price, or to
-    another interval, a new period begins. What is not given stays as it is.
+    another interval, a new period begins. Of something metered, what was used so
+    far is invoiced by the old price. What is not given stays as it is.
     """
     CancelSubscription: _grpc.UnaryUnaryMultiCallable[_billing_pb2.CancelSubscriptionRequest, _billing_pb2.Subscription]
     """Ends a subscription with its period, until which it can be resumed; or at
@@ -89,7 +90,8 @@ class BillingServiceAsyncStub(BillingServiceStub):
     """Changes plan or quantity from now on. What is left of the period is charged
     anew and the unused rest of the old price taken off: at once if that is more
     than nothing, else with the next invoice. From nothing to a price, or to
-    another interval, a new period begins. What is not given stays as it is.
+    another interval, a new period begins. Of something metered, what was used so
+    far is invoiced by the old price. What is not given stays as it is.
     """
     CancelSubscription: _aio.UnaryUnaryMultiCallable[_billing_pb2.CancelSubscriptionRequest, _billing_pb2.Subscription]  # type: ignore[assignment]
     """Ends a subscription with its period, until which it can be resumed; or at
@@ -154,7 +156,8 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes plan or quantity from now on. What is left of the period is charged
         anew and the unused rest of the old price taken off: at once if that is more
         than nothing, else with the next invoice. From nothing to a price, or to
-        another interval, a new period begins. What is not given stays as it is.
+        another interval, a new period begins. Of something metered, what was used so
+        far is invoiced by the old price. What is not given stays as it is.
         """
 
     @_abc_1.abstractmethod

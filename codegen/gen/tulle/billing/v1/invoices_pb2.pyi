@@ -424,7 +424,7 @@ class PaymentMethod(_message.Message):
     brand: _builtins.str
     """What it is, such as `visa`."""
     last4: _builtins.str
-    """Its last digits, such as `4242`."""
+    """Its last digits, such as `4242`; empty if it has none."""
     charged: _builtins.bool
     """Whether it is what is charged."""
     def __init__(

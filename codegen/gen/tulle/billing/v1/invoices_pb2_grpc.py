@@ -117,8 +117,9 @@ class InvoicesServiceServicer(object):
         """Has an open invoice paid with your payment method, now, and tells how that
         goes. If the payer must confirm, the charge is `ACTION_NEEDED`: hand its
         `client_secret` to the provider's library, and call this again afterwards. An
-        attempt that is under way is looked at instead of making another one; of an
-        invoice that is paid nothing comes.
+        attempt that is under way is looked at instead of making another one, unless
+        it waits for its payer and you pay with another method now: then it is
+        cancelled first. Of an invoice that is paid nothing comes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

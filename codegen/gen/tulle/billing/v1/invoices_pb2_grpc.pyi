@@ -44,8 +44,9 @@ class InvoicesServiceStub:
     """Has an open invoice paid with your payment method, now, and tells how that
     goes. If the payer must confirm, the charge is `ACTION_NEEDED`: hand its
     `client_secret` to the provider's library, and call this again afterwards. An
-    attempt that is under way is looked at instead of making another one; of an
-    invoice that is paid nothing comes.
+    attempt that is under way is looked at instead of making another one, unless
+    it waits for its payer and you pay with another method now: then it is
+    cancelled first. Of an invoice that is paid nothing comes.
     """
     ListCreditNotes: _grpc.UnaryUnaryMultiCallable[_invoices_pb2.ListCreditNotesRequest, _invoices_pb2.ListCreditNotesResponse]
     """Lists what was taken back of an invoice of your organisation, oldest first."""
@@ -82,8 +83,9 @@ class InvoicesServiceAsyncStub(InvoicesServiceStub):
     """Has an open invoice paid with your payment method, now, and tells how that
     goes. If the payer must confirm, the charge is `ACTION_NEEDED`: hand its
     `client_secret` to the provider's library, and call this again afterwards. An
-    attempt that is under way is looked at instead of making another one; of an
-    invoice that is paid nothing comes.
+    attempt that is under way is looked at instead of making another one, unless
+    it waits for its payer and you pay with another method now: then it is
+    cancelled first. Of an invoice that is paid nothing comes.
     """
     ListCreditNotes: _aio.UnaryUnaryMultiCallable[_invoices_pb2.ListCreditNotesRequest, _invoices_pb2.ListCreditNotesResponse]  # type: ignore[assignment]
     """Lists what was taken back of an invoice of your organisation, oldest first."""
@@ -141,8 +143,9 @@ class InvoicesServiceServicer(metaclass=_abc_1.ABCMeta):
         """Has an open invoice paid with your payment method, now, and tells how that
         goes. If the payer must confirm, the charge is `ACTION_NEEDED`: hand its
         `client_secret` to the provider's library, and call this again afterwards. An
-        attempt that is under way is looked at instead of making another one; of an
-        invoice that is paid nothing comes.
+        attempt that is under way is looked at instead of making another one, unless
+        it waits for its payer and you pay with another method now: then it is
+        cancelled first. Of an invoice that is paid nothing comes.
         """
 
     @_abc_1.abstractmethod
