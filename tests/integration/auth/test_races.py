@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +19,7 @@ from services.auth.store import PostgresStore, sql
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=1)
 CALLER = Caller("gateway")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def reset(store: PostgresStore, of: Account) -> bool:
     return await store.reset_password(asked.mail_id, of, new, NOW, notice, MailRequested.of(CALLER, notice))
 
 
-def apart(work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
+def apart(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task outside of the transaction that is open here."""
     return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
 
