@@ -83,7 +83,7 @@ def _scopes(project: Project) -> Iterator[tuple[str, str]]:
 
 def _object(row: Object) -> Iterator[str]:
     yield row.method.rpartition("/")[2]
-    yield f"`{row.field}`, a {row.kind}"
+    yield f"`{row.field}`, {'an' if row.kind[0] in 'aeio' else 'a'} {row.kind.replace('_', ' ')}"
     yield _verdict(row.others)
     yield _verdict(row.administrators)
     yield ", ".join(f"`{name}`" for name in sorted(row.shown))

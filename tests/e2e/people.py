@@ -69,8 +69,7 @@ class Person:
 
     async def token_from_mail(self) -> str:
         """The token in the newest mail, which stands on a line of its own."""
-        lines = (await self.newest_mail()).splitlines()
-        return next(line for line in lines if re.fullmatch(r"[A-Za-z0-9_.-]{20,}", line))
+        return _token(await self.newest_mail())
 
     async def newest_mail(self) -> str:
         async def arrived() -> str:
@@ -79,15 +78,16 @@ class Person:
 
         return str(await eventually(arrived))
 
-    async def mail_after(self, action: Callable[[], Awaitable[Any]]) -> None:
-        """Do something that sends a mail, and wait for it."""
+    async def mail_after(self, action: Callable[[], Awaitable[Any]]) -> Any:
+        """Do something that sends a mail, and wait for it; what it came to."""
         before = len(await self.mails(self.email))
-        await action()
+        result = await action()
 
         async def arrived() -> bool:
             return len(await self.mails(self.email)) > before
 
         await eventually(arrived)
+        return result
 
     async def log_in(self) -> dict[str, Any]:
         """LogIn's whole answer; tokens, if there are any, are kept."""
@@ -128,8 +128,17 @@ class Person:
 
     async def invited(self, by: Person, role: str) -> str:
         """Be invited by somebody into the organisation of their token; the token in the mail."""
-        await self.mail_after(lambda: by.invite(self.email, role))
-        return await self.token_from_mail()
+        before = len(await self.invitations())
+        await by.invite(self.email, role)
+
+        async def arrived() -> list[str]:
+            return (await self.invitations())[before:]
+
+        return _token((await eventually(arrived))[-1])
+
+    async def invitations(self) -> list[str]:
+        """The mails that invite, oldest first: others may come in between."""
+        return [mail for mail in await self.mails(self.email) if "/v1/invitations:accept" in mail]
 
     async def admit(self, person: Person, role: str) -> None:
         """Let somebody join the organisation of the token."""
@@ -142,6 +151,10 @@ class Person:
         totp = pyotp.TOTP(seed["secret"])
         await self.post("/v1/auth/totp:confirm", {"totpCode": totp.now()}, signed_in=True)
         return totp
+
+
+def _token(mail: str) -> str:
+    return next(line for line in mail.splitlines() if re.fullmatch(r"[A-Za-z0-9_.-]{20,}", line))
 
 
 async def eventually(attempt: Callable[[], Awaitable[Any]]) -> Any:

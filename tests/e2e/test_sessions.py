@@ -37,7 +37,7 @@ async def test_nobody_ends_the_session_of_another(somebody: Person, another: Per
 
 async def test_a_reset_does_not_skip_the_second_factor(somebody: Person) -> None:
     """Who resets the password by mail still needs the device, and every old session has ended."""
-    totp = await somebody.enrol_totp()
+    totp = await somebody.mail_after(somebody.enrol_totp)
     await somebody.mail_after(lambda: somebody.post("/v1/auth:requestPasswordReset", {"email": somebody.email}))
     somebody.password = "an entirely new passphrase"
     token = await somebody.token_from_mail()

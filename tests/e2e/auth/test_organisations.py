@@ -26,7 +26,7 @@ async def test_a_member_s_life(somebody: Person, another: Person) -> None:
     own = person.organisation_id
     here = owner.organisation_id
     token = await person.invited(owner, MEMBER)
-    mail = await person.newest_mail()
+    (mail,) = await person.invitations()
     assert "Torres & Daughters" in mail and "a member" in mail
     made = await person.post(ACCEPT, {"token": token}, signed_in=True)
     assert (made["organisationId"], made["role"], made["current"]) == (here, MEMBER, False)

@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -21,6 +21,7 @@ NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=200)
 LATER = NOW + timedelta(days=1)
 CALLER = Caller("gateway")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ async def notices(store: PostgresStore) -> list[int]:
     return [len(wanted), sum(mail_id in wanted for (mail_id,) in announced)]
 
 
-def apart(work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
+def apart(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task outside of the transaction that is open here."""
     return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
 

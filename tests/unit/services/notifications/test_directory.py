@@ -31,7 +31,7 @@ class Others:
         return self._mail
 
     async def BatchGetProfiles(
-        self, request: users_pb2.BatchGetProfilesRequest, timeout: float | None
+        self, request: users_pb2.BatchGetProfilesRequest, **_: object
     ) -> users_pb2.BatchGetProfilesResponse:
         assert list(request.user_ids) == [self._profile.user_id]
         return users_pb2.BatchGetProfilesResponse(profiles=[self._profile])
