@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from codegen import matrix, project
+from codegen import matrix
+from codegen.project import Project, load
 from mesh.contract import DESCRIPTOR_SET, Method, contract
-from services.topology import WORKLOADS, owners
+from services.topology import WORKLOADS, Workload, owners
 from tests.e2e.matrix import KEYS, Cell, Door, Holder
 
 COLUMNS = {
@@ -43,15 +44,19 @@ def test_the_page_says_what_a_key_needs(method: Method) -> None:
             assert denied == (said.strip("`") not in scopes)
 
 
+@pytest.fixture(scope="module")
+def state() -> Project:
+    """The contract and what is made of it: read once, since that takes longer than a look at it."""
+    return load(DESCRIPTOR_SET.read_bytes(), Path(__file__).parents[2])
+
+
 @each_method
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
-def test_the_page_says_which_workloads_may_call(method: Method, workload: object) -> None:
+def test_the_page_says_which_workloads_may_call(state: Project, method: Method, workload: Workload) -> None:
     """For each certificate, what the tests expect at the sidecar is what the page says."""
-    state = project.load(DESCRIPTOR_SET.read_bytes(), Path(__file__).parents[2])
-    found = next(one for one in WORKLOADS if one is workload)
     for owner in owners(method.service):
-        expected = Cell(method, Door.MESH, Holder.ADMINISTRATOR, owner.name, found.name).expected
-        assert matrix.inside(method, owner, found, state) == SAID.get(expected, matrix.YES)
+        expected = Cell(method, Door.MESH, Holder.ADMINISTRATOR, owner.name, workload.name).expected
+        assert matrix.inside(method, owner, workload, state) == SAID.get(expected, matrix.YES)
 
 
 def test_every_method_has_its_rows() -> None:
