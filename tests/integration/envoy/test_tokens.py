@@ -23,7 +23,7 @@ SHARED = OctKey.import_key(b"a secret of thirty-two bytes ....", parameters={"ki
         {"exp": NOW - LEEWAY - 10},
         {"exp": None},
         {"exp": NOW + 100_000},
-        {"nbf": NOW + 3600},
+        {"nbf": NOW + 86_400},
         {"aud": "another"},
         {"aud": None},
         {"iss": "https://elsewhere.test"},
