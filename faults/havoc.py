@@ -101,7 +101,9 @@ class Havoc:
     async def terminate(self) -> str | None:
         """A process is asked to end, under load."""
         victim = self._anybody()
-        return victim if self.site.signal(victim, signal.SIGTERM) else None
+        # SIGTERM asks PostgreSQL to stop once everybody has left, which pools do not.
+        ends = signal.SIGINT if victim == "postgres" else signal.SIGTERM
+        return victim if self.site.signal(victim, ends) else None
 
     async def stop(self) -> str | None:
         """A process stands still for a while, with all its connections open. (A gateway that does answers nobody.)"""

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 OPTIONAL = ("conformance", "engines", "faults", "istio", "scaffold", "stripe")
 """Folders of tests/ that need an engine which the locks do not bring, or patience; `--all` or their names run them."""
-STACKS = ("conformance", "e2e", "faults", "istio", "scaffold")
-"""Folders whose tests wait for stacks more than they compute: they run beside all others."""
+STACKS = ("conformance", "e2e", "faults", "istio")
+"""Folders whose tests wait for stacks more than they compute: they run beside all others, which take as long."""
 NO_TESTS = 5
 """What pytest ends with when it has found nothing to run."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -21,10 +21,8 @@ class AccountingServicer:
         return pb.ListBalancesResponse(balances=map(balance_to_pb, await self.billing.store.balances()))
 
     async def RefundInvoice(self, request: pb.RefundInvoiceRequest, call: Call) -> pb.Refund:
-        amount, full = request.amount_minor, request.full
-        return refund_to_pb(
-            await self.corrections.refund(call.caller, request.invoice_id, amount, request.reason, full=full)
-        )
+        amount = None if request.full else request.amount_minor
+        return refund_to_pb(await self.corrections.refund(call.caller, request.invoice_id, amount, request.reason))
 
     async def CreditInvoice(self, request: pb.CreditInvoiceRequest, call: Call) -> invoices_pb2.CreditNote:
         return credit_note_to_pb(

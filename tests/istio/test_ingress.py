@@ -21,6 +21,7 @@ from mesh.contract import contract
 from mesh.envoy import Addresses
 from services import topology
 from services.topology import GATEWAY
+from tests import rbac
 from tests.e2e.stacks import PATIENCE, Stack
 from tests.servers import free_port
 
@@ -154,31 +155,22 @@ def test_tokens_are_known_by_the_same_rules(pushed: Edge, static: Edge) -> None:
 
 
 def test_who_may_call_is_the_same(pushed: Edge, static: Edge) -> None:
-    """Istio's policy and the static one allow the same paths, to anybody, to who is signed in, and to each role."""
-    name = "envoy.filters.http.rbac"
-    assert _allowed(pushed.filters[name]) == _allowed(static.filters[name])
+    """Istio's policy and the static one let in the same: nobody, people by their roles, keys by their scopes."""
+    ours, theirs = (edge.filters["envoy.filters.http.rbac"]["rules"] for edge in (pushed, static))
+    methods = [method.path for method in contract().methods]
+    for claims in ({}, *_tokens()):
+        assert [rbac.lets_in(ours, path, claims) for path in methods] == [
+            rbac.lets_in(theirs, path, claims) for path in methods
+        ], claims
 
 
-def _allowed(config: Mapping[str, Any]) -> set[tuple[str, frozenset[str]]]:
-    """Each path with what it asks of the token."""
-    assert config["rules"].get("action", "ALLOW") == "ALLOW"
-    policies = config["rules"]["policies"].values()
-    return {
-        (path["path"]["exact"], _asked(policy["principals"]))
-        for policy in policies
-        for path in _values(policy["permissions"], "url_path")
-    }
-
-
-def _asked(principals: Any) -> frozenset[str]:
-    """Which of some roles a token must have, or that it must have a subject: who has a role is somebody."""
-    roles = [text["exact"] for text in _values(principals, "string_match") if "exact" in text]
-    claims = {matcher["path"][-1]["key"] for matcher in _having(principals, "filter")}
-    return frozenset(roles) or frozenset(claims & {"sub"})
-
-
-def _values(config: Any, key: str) -> Iterator[Any]:
-    return (one[key] for one in _having(config, key))
+def _tokens() -> Iterator[dict[str, Any]]:
+    """What tokens say: each role, without scopes and with each of them."""
+    roles = sorted({role for method in contract().methods for role in method.roles} | {"member"})
+    for role in roles:
+        person = {"iss": "tulle", "sub": "user_1", "roles": [role]}
+        yield person
+        yield from (person | {"scopes": [scope]} for scope in ("another.read", *sorted(contract().scopes)))
 
 
 def test_http_is_spoken_by_the_same_rules(pushed: Edge, static: Edge) -> None:

@@ -17,7 +17,6 @@ from services.billing.domain.entities import (
     half_up,
 )
 from services.billing.domain.errors import (
-    AmountRequired,
     CreditTooLarge,
     InvoiceNotFinal,
     InvoiceNotFound,
@@ -49,20 +48,18 @@ class Corrections:
 
         return await self.store.run(credited)
 
-    async def refund(self, caller: Caller, invoice_id: str, amount: int, reason: str, full: bool = False) -> Refund:
-        """Give back part of what was paid, or in `full` what is left of it, with a credit note for as much.
+    async def refund(self, caller: Caller, invoice_id: str, amount: int | None, reason: str) -> Refund:
+        """Give back part of what was paid, None for what is left of it, with a credit note for as much.
 
-        Raises: AmountRequired; InvoiceNotFound; InvoiceNotFinal; RefundTooLarge.
+        Raises: InvoiceNotFound; InvoiceNotFinal; RefundTooLarge.
         """
-        if full == (amount != 0):
-            refuse(AmountRequired, "amount_minor", "must be above 0, or 0 with full")
 
         async def refunded() -> Refund:
             invoice = await self._locked(invoice_id)
             if invoice.state is not InvoiceState.PAID:
                 raise InvoiceNotFinal
             charge, left = await self._refundable(invoice)
-            wanted = left if full else amount
+            wanted = left if amount is None else amount
             if charge is None or not 0 < wanted <= left:
                 refuse(RefundTooLarge, "amount_minor", f"must be at most {left}")
             await self._note(caller, invoice, wanted, reason)

@@ -35,10 +35,6 @@ class RefundTooLarge(Invalid):
     """A refund never exceeds what was paid and has not been given back."""
 
 
-class AmountRequired(Invalid):
-    """Say how much is to be given back, or that it is all of it, and not both."""
-
-
 class CreditTooLarge(Invalid):
     """A credit note never exceeds what is left of its invoice."""
 

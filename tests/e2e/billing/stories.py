@@ -295,11 +295,6 @@ async def _(scene: Scene) -> httpx.Response:
     return await corrected(scene, "refund", await open_invoice(await scene.somebody()), full=True, reason=WHY)
 
 
-@STORIES.provokes("RefundInvoice", "AMOUNT_REQUIRED")
-async def _(scene: Scene) -> httpx.Response:
-    return await corrected(scene, "refund", reason=WHY)
-
-
 @STORIES.provokes("RefundInvoice", "REFUND_TOO_LARGE")
 async def _(scene: Scene) -> httpx.Response:
     _, invoice_id = await paid_subscription(await scene.somebody())

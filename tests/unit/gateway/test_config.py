@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from mesh import contract as contracts
 from mesh.contract import Contract, Method, contract
 from mesh.envoy import Addresses
 from mesh.model import PLATFORM_ROLES
+from tests import rbac
 
 
 def managers(addresses: Addresses = Addresses()) -> list[dict[str, Any]]:  # noqa: B008 (frozen)
@@ -46,57 +46,25 @@ def test_trusted_hops_are_a_setting() -> None:
     assert [manager["xff_num_trusted_hops"] for manager in managers(Addresses(trusted_hops=2))] == [2, 2]
 
 
-def rbac(made: Contract) -> dict[str, Any]:
-    """The policies of the filter that decides, by their names."""
+def rules(made: Contract) -> dict[str, Any]:
+    """What the filter that decides goes by."""
     listeners = gateway(made, Addresses())["static_resources"]["listeners"]
     filters = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     found = next(one for one in filters if one["name"] == "envoy.filters.http.rbac")
-    policies: dict[str, Any] = found["typed_config"]["rules"]["policies"]
-    return policies
-
-
-def lets_in(policies: dict[str, Any], method: Method, claims: dict[str, Any]) -> bool:
-    """What Envoy's filter says of a call with a token of these claims; without a token there are none."""
-    named = [one for one in policies.values() if method.path in _paths(one)]
-    assert len(named) == 1, method.path
-    return any(_is(principal, claims) for principal in named[0]["principals"])
-
-
-def _paths(policy: dict[str, Any]) -> list[str]:
-    return [rule["url_path"]["path"]["exact"] for rule in policy["permissions"][0]["or_rules"]["rules"]]
-
-
-def _is(principal: dict[str, Any], claims: dict[str, Any]) -> bool:
-    ((kind, value),) = principal.items()
-    if kind in ("and_ids", "or_ids"):
-        return (all if kind == "and_ids" else any)(_is(one, claims) for one in value["ids"])
-    if kind == "not_id":
-        return not _is(value, claims)
-    return kind == "any" or _matches(value["metadata_matcher"], claims)
-
-
-def _matches(matcher: dict[str, Any], claims: dict[str, Any]) -> bool:
-    payload, claim = (part["key"] for part in matcher["path"])
-    assert (matcher["filter"], payload) == (limits.JWT, "payload")
-    ((kind, value),) = matcher["value"].items()
-    found = claims.get(claim)
-    if kind == "present_match":
-        return (claim in claims) is bool(value)
-    if kind == "list_match":
-        return isinstance(found, list) and value["one_of"]["string_match"]["exact"] in found
-    return isinstance(found, str) and re.fullmatch(value["safe_regex"]["regex"], found) is not None
+    said: dict[str, Any] = found["typed_config"]["rules"]
+    return said
 
 
 PERSON: dict[str, Any] = {"sub": "user_1", "roles": []}
 
 
-def verdicts(policies: dict[str, Any], method: Method) -> dict[str, bool]:
+def verdicts(said: dict[str, Any], method: Method) -> dict[str, bool]:
     """Whether it lets in nobody, a person, one with its roles, and keys of theirs with and without its scope."""
     keys = {"none": [], "another": ["another.read"], "its own": [method.scope], "more": ["another.read", method.scope]}
     lent = PERSON | {"roles": sorted(method.roles - PLATFORM_ROLES)}
     by_key = {f"key: {name}": lent | {"scopes": scopes} for name, scopes in keys.items()}
     holders = {"nobody": {}, "person": PERSON, "holder": PERSON | {"roles": sorted(method.roles)}, **by_key}
-    return {name: lets_in(policies, method, claims) for name, claims in holders.items()}
+    return {name: rbac.lets_in(said, method.path, claims) for name, claims in holders.items()}
 
 
 @pytest.mark.parametrize("end_user", [contracts.NONE, contracts.OPTIONAL, contracts.REQUIRED])
@@ -106,11 +74,11 @@ def test_who_is_let_in_follows_from_the_contract(end_user: str, scope: str) -> N
     some = next(method for method in contract().methods if method.name == "GetSubscription")
     method = replace(some, end_user=end_user, scope=scope)
     service = replace(contract().services[method.service], methods=(method,))
-    policies = rbac(replace(contract(), services={method.service: service}))
+    said = rules(replace(contract(), services={method.service: service}))
     keys = dict.fromkeys(("key: none", "key: another"), end_user == contracts.NONE)
     keys |= dict.fromkeys(("key: its own", "key: more"), end_user == contracts.NONE or bool(scope))
     expected = {"nobody": end_user != contracts.REQUIRED, "person": True, "holder": True, **keys}
-    assert verdicts(policies, method) == expected
+    assert verdicts(said, method) == expected
 
 
 OFFERED = tuple(method for method in contract().methods if "gateway" in method.callers)
@@ -119,7 +87,9 @@ OFFERED = tuple(method for method in contract().methods if "gateway" in method.c
 @pytest.mark.parametrize("method", OFFERED, ids=lambda method: method.path)
 def test_each_method_is_for_whom_the_contract_says(method: Method) -> None:
     """In exactly one policy, for a role if it has one, and for keys if it has a scope."""
-    found = verdicts(rbac(contract()), method)
+    named = [one for one in rules(contract())["policies"].values() if method.path in rbac.paths(one)]
+    assert len(named) == 1
+    found = verdicts(rules(contract()), method)
     free = method.end_user == contracts.NONE
     assert found["nobody"] == free
     assert found["person"] == (free or not method.roles)

@@ -320,7 +320,7 @@ async def test_a_refund_has_its_credit_note(world: World) -> None:
     await world.subscribed()
     invoice_id = world.invoices[0].invoice_id
     await world.billing.corrections.refund(ADA, invoice_id, 71, "one day without service")
-    await world.billing.corrections.refund(ADA, invoice_id, 0, "all of it", full=True)
+    await world.billing.corrections.refund(ADA, invoice_id, None, "all of it")
     await world.pass_time()
     assert world.payments.holds("EUR") == 0
     assert {note.number for note in await world.store.credit_notes(invoice_id)} == {"EX-C-000001", "EX-C-000002"}
@@ -339,17 +339,17 @@ async def test_a_refund_never_exceeds_what_was_paid(world: World) -> None:
     with pytest.raises(errors.RefundTooLarge):
         await refund(ADA, invoice_id, TOTAL - 999, "")
     await refund(ADA, invoice_id, TOTAL - 1000, "")
-    for amount in (0, 1):
+    for amount in (None, 1):
         with pytest.raises(errors.RefundTooLarge):
-            await refund(ADA, invoice_id, amount, "", full=not amount)
+            await refund(ADA, invoice_id, amount, "")
 
 
-@pytest.mark.parametrize(("amount", "full"), [(0, False), (5, True), (-5, True)])
-async def test_a_refund_says_how_much(world: World, amount: int, full: bool) -> None:
-    """Nothing is given back without an amount, unless all of it is asked for; both at once is refused."""
+@pytest.mark.parametrize("amount", [0, -5])
+async def test_nothing_is_no_refund(world: World, amount: int) -> None:
+    """Nothing, or less, is never given back, and moves no money."""
     await world.subscribed()
-    with pytest.raises(errors.AmountRequired) as raised:
-        await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, amount, "", full=full)
+    with pytest.raises(errors.RefundTooLarge) as raised:
+        await world.billing.corrections.refund(ADA, world.invoices[0].invoice_id, amount, "")
     assert raised.value.violations[0].field == "amount_minor"
     await world.pass_time(minutes=1)
     assert world.payments.holds("EUR") == TOTAL
@@ -597,7 +597,7 @@ WITH_SUBSCRIPTION: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
 }
 WITH_INVOICE: dict[str, Callable[[World, str, Any], Awaitable[Any]]] = {
     "pay": lambda world, named, _: world.billing.charges.pay(ADA, named),
-    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount, "", full=not amount),
+    "refund": lambda world, named, amount: world.billing.corrections.refund(ADA, named, amount or None, ""),
     "credit": lambda world, named, amount: world.billing.corrections.credit(ADA, named, amount, ""),
     "void": lambda world, named, _: world.billing.corrections.void(ADA, named),
 }

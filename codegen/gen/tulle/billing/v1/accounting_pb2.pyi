@@ -133,35 +133,37 @@ class RefundInvoiceRequest(_message.Message):
 
     INVOICE_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
-    FULL_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     """Of which invoice, such as `invoice_01k3v7c2e5f9rbq0j4mzx8w6td`."""
     amount_minor: _builtins.int
-    """How much, in minor units, such as `500`; absent for `full`."""
+    """An amount, in minor units, such as `500`."""
+    full: _builtins.bool
+    """All that is left of the payment."""
     reason: _builtins.str
     """Why, for the customer to read, such as `One day without service`."""
     request_id: _builtins.str
     """A UUID made by the caller: the same request sent again with the same id has
     no further effect for 24 hours (AIP-155).
     """
-    full: _builtins.bool
-    """Whether all that is left of the payment is given back, instead of an amount."""
     def __init__(
         self,
         *,
         invoice_id: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
+        full: _builtins.bool = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
-        full: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "full", b"full", "how_much", b"how_much"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "full", b"full", "invoice_id", b"invoice_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "full", b"full", "how_much", b"how_much", "invoice_id", b"invoice_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_how_much: _TypeAlias = _typing.Literal["amount_minor", "full"]  # noqa: Y015
+    _WhichOneofArgType_how_much: _TypeAlias = _typing.Literal["how_much", b"how_much"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_how_much) -> _WhichOneofReturnType_how_much | None: ...
 
 Global___RefundInvoiceRequest: _TypeAlias = RefundInvoiceRequest  # noqa: Y015
 
