@@ -20,7 +20,7 @@ from codegen.fields import behaviors
 from codegen.project import Project
 from gateway import templates
 from gateway.fields import json_name
-from mesh.contract import Method, contract
+from mesh.contract import Method, contract, option
 from services.objects import OK, Object, nobodys, objects
 from services.topology import GATEWAY
 from tests.e2e.doors import Edge
@@ -128,12 +128,19 @@ async def _ask(edge: Edge, project: Project, row: Object, named: str, person: Pe
     rule = next((rule for rule in method.http if row.field in templates.variables(rule.path)), method.http[0])
     requests = Requests(project, Route(method, rule))
     one = requests.message.fields_by_name[row.field]
-    needed = [json_name(f) for f in requests.message.fields if "REQUIRED" in behaviors(project.contract, f)]
+    needed = [json_name(f) for f in requests.message.fields if _needed(project, f)]
     requests.whole = {name: requests.whole[name] for name in needed if name in requests.whole}
     requests.whole[json_name(one)] = [named] if one.is_repeated else named
     if door == DOORS[0]:
         return await _over_rest(requests, one, person)
     return await _over_grpc(edge, method, json_format.ParseDict(requests.whole, _new(method.input)), person)
+
+
+def _needed(project: Project, one: FieldDescriptor) -> bool:
+    """Whether a request must have it, or one of those with which it shares a oneof."""
+    oneof, pool = one.containing_oneof, project.contract.pool
+    rule = option(oneof, "OneofOptions", "buf.validate.oneof", pool) if oneof else None
+    return "REQUIRED" in behaviors(project.contract, one) or bool(rule and rule.required)
 
 
 async def _over_rest(requests: Requests, one: FieldDescriptor, person: Person) -> Answer:
