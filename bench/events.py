@@ -7,8 +7,10 @@ of a stack runs beside them.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,14 +22,11 @@ from typing import Any
 import structlog
 import uvloop
 from nats.js import JetStreamContext
-from tulle.auth.v1 import events_pb2
 
 from bench.measure import Row
 from infra import limits
 from infra.events import outbox, streams
 from infra.events.bus import Bus, open_bus
-from infra.events.consumer import Consumer
-from infra.events.received import Received
 from infra.events.relay import Relay
 from infra.local import account, boxes
 from infra.local.layout import FIRST_PORT, free
@@ -45,16 +44,21 @@ WORKLOADS = ("auth", "users")
 
 def rows(rounds: int = ROUNDS) -> list[Row]:
     """Publishes per second, bare and by the relay; then latencies at RATE."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    quiet()
     with tempfile.TemporaryDirectory(prefix="tb-") as folder:
         Path(folder).chmod(0o711)
         return uvloop.run(_measured(Path(folder), rounds))
 
 
+def quiet() -> None:
+    """No log lines but errors."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
 async def _measured(folder: Path, rounds: int) -> list[Row]:
-    async with _site(folder) as site, site.open("auth") as (auth, out), site.open("users") as (users, into):
+    async with _site(folder) as site, site.open("auth") as (auth, out):
         # Latencies first: what is published for the rates waits for no consumer.
-        latencies = [await _latencies(auth, out, users, into) for _ in range(rounds + 1)][1:]
+        latencies = [await _latencies(site, auth, out) for _ in range(rounds + 1)][1:]
         rates = [await _round(auth, out) for _ in range(rounds + 1)][1:]
     bare, ours = zip(*rates, strict=True)
     return [
@@ -66,7 +70,7 @@ async def _measured(folder: Path, rounds: int) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class _Site:
+class Site:
     """Two databases and a broker."""
 
     folder: Path
@@ -88,12 +92,12 @@ class _Site:
 
 
 @asynccontextmanager
-async def _site(folder: Path) -> AsyncIterator[_Site]:
+async def _site(folder: Path) -> AsyncIterator[Site]:
     for secret in ("postgres", "nats"):
         (folder / secret).write_text(SECRET)
     async with AsyncExitStack() as running:
         await _postgres(folder, running)
-        yield _Site(folder, await _nats(folder, running))
+        yield Site(folder, await _nats(folder, running))
 
 
 async def _postgres(folder: Path, running: AsyncExitStack) -> None:
@@ -175,25 +179,26 @@ async def _publish_bare(auth: Database, jetstream: JetStreamContext) -> float:
     return len(told) / (time.perf_counter() - started)
 
 
-async def _latencies(auth: Database, out: Bus, users: Database, into: Bus) -> list[float]:
-    """Milliseconds from commit to handler, of each event that is committed at RATE for SECONDS."""
+async def _latencies(site: Site, auth: Database, out: Bus) -> list[float]:
+    """Milliseconds from commit to handler, of each event that is committed at RATE for SECONDS.
+
+    As in a service: who commits also runs the relay, and the consumer is another process.
+    """
     committed: dict[str, float] = {}
-    handled: dict[str, float] = {}
-    all_handled = asyncio.Event()
-
-    async def handle(event: Received) -> None:
-        handled[event.event_id] = time.perf_counter()
-        if len(handled) == RATE * SECONDS:
-            all_handled.set()
-
-    workers = (Relay(auth, out, "auth").run, Consumer(users, into, "users", {events_pb2.AccountCreated: handle}).run)
-    tasks = [asyncio.ensure_future(worker()) for worker in workers]
+    command = (sys.executable, "-m", "bench.consuming", str(site.folder), str(site.nats), str(int(RATE * SECONDS)))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout
+    relay = asyncio.ensure_future(Relay(auth, out, "auth").run())
     try:
+        await process.stdout.readline()
         await _commit_at_rate(auth, committed)
         async with asyncio.timeout(60):
-            await all_handled.wait()
+            handled: dict[str, float] = json.loads(await process.stdout.read())
     finally:
-        await ended(*tasks)
+        await ended(relay)
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
     return [(handled[event_id] - at) * 1000 for event_id, at in committed.items()]
 
 
@@ -204,7 +209,7 @@ async def _commit_at_rate(auth: Database, committed: dict[str, float]) -> None:
         event = _event(model.new_id("user"))
         async with auth.connection() as connection:
             await connection.execute("INSERT INTO outbox SELECT ($1::new_event).*, 1", event)
-        committed[str(event[0])] = time.perf_counter()
+        committed[str(event[0])] = time.monotonic()
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):

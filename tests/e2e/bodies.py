@@ -183,6 +183,7 @@ def wrong_bodies(requests: Requests) -> Iterator[Attempt]:
 _CANDIDATES: Mapping[int, tuple[Any, ...]] = {
     FieldDescriptor.CPPTYPE_STRING: ("", "\u0001", "x", "x y", "x" * 5000),
     FieldDescriptor.CPPTYPE_ENUM: (0, 9999),
+    FieldDescriptor.CPPTYPE_BOOL: (False, True),
     FieldDescriptor.CPPTYPE_INT32: (-1, 2**31 - 1),
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_INT64: ("-1", str(2**63 - 1)),

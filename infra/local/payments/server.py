@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,16 @@ MONEY = ("payment_intent", "refund")
 
 
 @dataclass
+class _Request:
+    """A request that is being handled; what it has set going by itself comes when it is over."""
+
+    over: bool = False
+
+
+_HANDLED: ContextVar[_Request | None] = ContextVar("handled", default=None)
+
+
+@dataclass
 class Provider:
     """Everything around localstripe's application."""
 
@@ -38,6 +49,8 @@ class Provider:
     key: str
     faults: Faults = field(default_factory=Faults)
     events: list[Any] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """Of what happened outside of a request, such as a debit that went through."""
     under_way: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -45,18 +58,22 @@ class Provider:
         self.wake: Callable[[], None] = lambda: None
 
     def happened(self, event: Any) -> None:
-        """Keep an event for the commit of the request that it came of, or one of its own."""
+        """Keep an event for the next commit: of the request that it came of, one of its own, or another's."""
         self.events.append(event)
+        if (request := _HANDLED.get()) is None or request.over:
+            self.lines.append(_line(event.data["object"], event.type))
         additions.touch(event.data["object"])
         asyncio.get_running_loop().call_soon(self.commit_events)
 
     def commit_events(self) -> None:
-        """Commit what happened outside of a request, such as a debit that went through."""
+        """Commit what no request has committed."""
         if self.events:
-            self.commit([_line(event.data["object"], event.type) for event in self.events])
+            self.commit([])
 
-    def commit(self, lines: list[dict[str, Any]], answer: Answer | None = None) -> None:
-        """Commit the effect of a request, and everything that follows from it."""
+    def commit(self, own: list[dict[str, Any]], answer: Answer | None = None) -> None:
+        """Commit the effect of a request, whose lines are its `own`, and everything that happened besides."""
+        lines = [*self.lines, *own]
+        self.lines.clear()
         now = time.time()
         due = now + self.faults.delay
         hooks = [(event.id, json.dumps(event._export()).encode(), due) for event in self.events]
@@ -98,7 +115,12 @@ class Provider:
             self.under_way.discard(key)
 
     async def _once(self, request: web.Request, handler: Handler, key: str, fingerprint: str) -> web.StreamResponse:
-        response = await handler(request)
+        handled = _Request()
+        _HANDLED.set(handled)
+        try:
+            response = await handler(request)
+        finally:
+            handled.over = True
         assert isinstance(response, web.Response) and isinstance(response.body, bytes)
         said = json.loads(response.body)
         # What is refused as malformed has begun nothing: Stripe does not keep that either.
