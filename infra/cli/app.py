@@ -34,8 +34,10 @@ def told() -> Iterator[None]:
     """Say in a sentence why a verb cannot work, and end with status 1."""
     try:
         yield
-    except (Unusable, NotRunning, MigrationFailed, Error) as error:
+    except (Unusable, NotRunning, MigrationFailed) as error:
         _refuse(str(error))
+    except Error as error:
+        _refuse("\n  ".join([str(error), *(f"{bad.field}: {bad.description}" for bad in error.violations)]))
     except ValidationError as error:
         _refuse("; ".join(f"TULLE_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()))
 

@@ -74,8 +74,9 @@ def how_it_ended(code: int) -> str:
 
 
 def last_words(log: Path, lines: int = 5) -> list[str]:
-    """The end of a log."""
-    return log.read_text(errors="replace").strip().splitlines()[-lines:] if log.exists() else []
+    """The end of a log, but for the addresses that a crash of Envoy prints behind its reason."""
+    said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return [line for line in said if "[backtrace]" not in line][-lines:]
 
 
 def bound(log: Path) -> None:

@@ -36,3 +36,5 @@ async def test_the_table_is_for_people(stack: Stack, somebody: Person) -> None:
     assert (done.returncode, "Nobody was to be told" in done.stderr) == (0, True)
     done = tulle(settings_of(stack), "why", somebody.email)
     assert (done.returncode, "is no id of a person" in done.stderr) == (1, True)
+    done = tulle(settings_of(stack), "why", "user_nope")
+    assert (done.returncode, "user_id: " in done.stderr) == (1, True)
