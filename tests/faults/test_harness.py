@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import pytest_asyncio
@@ -16,23 +15,13 @@ from mesh.tasks import ended
 
 SEED = random.randrange(2**32)
 SECONDS, PLANTED, TRIES, AT_ONCE = 25.0, 15.0, 3, 2
-_told: list[str] = []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tell(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
-    """Figures are told even when all is well."""
-    yield _told.append
-    writer: Any = request.config.pluginmanager.get_plugin("terminalreporter")
-    for line in _told:
-        writer.write_line(line)
 
 
 @pytest.mark.parametrize("number", range(2))
-async def test_the_laws_hold_whatever_dies(number: int) -> None:
+async def test_the_laws_hold_whatever_dies(tell: Callable[[str], None], number: int) -> None:
     """Of what people were told, nothing is lost, doubled, late or given away, for a seed of the day."""
     verdict = await judged(SEED + number, SECONDS, 6)
-    _told.append(
+    tell(
         f"faults: seed {verdict.seed}: {sum(verdict.harms.values())} faults, "
         f"{sum(verdict.operations.values())} operations, {verdict.paid} invoices paid, "
         f"{len(verdict.violations)} violations"
@@ -44,10 +33,10 @@ async def test_the_laws_hold_whatever_dies(number: int) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def searches() -> AsyncIterator[Mapping[str, asyncio.Task[set[str]]]]:
+async def searches(tell: Callable[[str], None]) -> AsyncIterator[Mapping[str, asyncio.Task[set[str]]]]:
     """All plants are looked for, so many at once: what a stack waits for, another one uses."""
     turns = asyncio.Semaphore(AT_ONCE)
-    tasks = {plant: asyncio.create_task(_searched(plant, turns)) for plant in PLANTS}
+    tasks = {plant: asyncio.create_task(_searched(plant, turns, tell)) for plant in PLANTS}
     yield tasks
     await ended(*tasks.values())
 
@@ -60,7 +49,7 @@ async def test_a_planted_bug_is_found(searches: Mapping[str, asyncio.Task[set[st
     assert PLANTS[plant].law in found
 
 
-async def _searched(plant: str, turns: asyncio.Semaphore) -> set[str]:
+async def _searched(plant: str, turns: asyncio.Semaphore, tell: Callable[[str], None]) -> set[str]:
     """The laws that were seen broken."""
     found: set[str] = set()
     async with turns:
@@ -68,6 +57,6 @@ async def _searched(plant: str, turns: asyncio.Semaphore) -> set[str]:
             verdict = await judged(SEED + number, PLANTED, 6, plant, (PLANTS[plant].workload,))
             found |= {violation.law for violation in verdict.violations}
             if PLANTS[plant].law in found:
-                _told.append(f"faults: {plant} found by {PLANTS[plant].law} in {PLANTED * (number + 1):g} s")
+                tell(f"faults: {plant} found by {PLANTS[plant].law} in {PLANTED * (number + 1):g} s")
                 break
     return found
