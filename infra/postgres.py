@@ -33,6 +33,8 @@ _GONE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,
 )
+_LOST = ("closed", "released", "not connected", '"failed" state')
+"""What asyncpg says of a connection that was lost, if it was not waiting for an answer just then."""
 COLLISIONS = (asyncpg.LockNotAvailableError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -186,8 +188,8 @@ def _typed() -> Iterator[None]:
         raise Contention(retry_after=0.1) from error
     except _GONE as error:
         raise model.Unavailable("The database is not available now; try again.", retry_after=1.0) from error
-    except asyncpg.InterfaceError as error:
-        if "closed" not in str(error) and "released" not in str(error):
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        if not any(word in str(error) for word in _LOST):
             raise
         raise model.Unavailable("The connection to the database was lost; try again.", retry_after=1.0) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.notifications.domain import judging, preferences
+from services.notifications.domain import insisting, judging, preferences
 
 DELIVERY_PREPARED = limit("DELIVERY_PREPARED", 5.0, "s", "To ask who gets a mail and whether it may go; then later.")
 SMTP_OFFERED = limit(
@@ -17,6 +17,9 @@ SENDERS = limit("SENDERS", 4, "", "Mails under way at once in a process.")
 SENDER_POLL = limit("SENDER_POLL", 1.0, "s", "Finds deliveries whose time has come, and what a wake missed.")
 DELIVERY_LEASE = limit(
     "DELIVERY_LEASE", 30.0, "s", "More than an attempt takes, which ends itself after 24 s; then its sender is dead."
+)
+SETTLE_PAUSE = limit(
+    "SETTLE_PAUSE", insisting.PAUSE, "s", "Until the store is told again what came of an attempt, while that is ours."
 )
 DELIVERY_TRIED = limit("DELIVERY_TRIED", 86400.0, "s", "A mail that cannot go out for a day says nothing new any more.")
 DELIVERY_PAUSE_LONGEST = limit("DELIVERY_PAUSE_LONGEST", 300.0, "s", "Between two attempts; they begin at one second.")

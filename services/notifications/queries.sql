@@ -37,7 +37,12 @@ SELECT count(*) FROM deliveries
 WHERE recipient = :recipient AND kind = :kind AND create_time >= :since::timestamptz AND state IN ('sent', 'sending')
     AND delivery_id <> :delivery_id;
 
--- name: settle(delivery_id, state, reason, not_before, held_until, decision, now)!
+-- name: settle(delivery_id, was, attempts, state, reason, not_before, held_until, decision, now)!
+WITH ours AS (
+    SELECT delivery_id FROM deliveries
+    WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts
+    FOR UPDATE
+)
 UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL,
     not_before = coalesce(:not_before::timestamptz, not_before),
     held_until = coalesce(:held_until::timestamptz, held_until),
@@ -45,9 +50,9 @@ UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL
     -- The same as before is no news, but for its time.
     history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = :state::text
                    THEN history - -1 ELSE history END || :decision::jsonb
-WHERE delivery_id = :delivery_id OR digest_id = :delivery_id;
+WHERE delivery_id IN (SELECT delivery_id FROM ours) OR digest_id IN (SELECT delivery_id FROM ours);
 
--- name: collect(delivery_id, event_id, user_id, channel, reason, not_before, decision)!
+-- name: collect(delivery_id, was, attempts, event_id, user_id, channel, reason, not_before, decision)!
 -- A digest that is on its way has no room any more.
 WITH digest AS (
     SELECT delivery_id FROM deliveries
@@ -58,7 +63,7 @@ UPDATE deliveries SET state = 'waiting', reason = :reason, lease_until = NULL, n
     held_until = :not_before::timestamptz, digest_id = (SELECT delivery_id FROM digest),
     history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = 'waiting'
                    THEN history - -1 ELSE history END || :decision::jsonb
-WHERE delivery_id = :delivery_id;
+WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts;
 
 -- name: collected(digest_id)
 SELECT * FROM deliveries WHERE digest_id = :digest_id ORDER BY delivery_id;

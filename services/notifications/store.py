@@ -51,11 +51,13 @@ class PostgresStore:
         async with self.database.connection() as connection:
             return int(await sql.crowd(connection, **whom, since=since))
 
-    async def settle(self, delivery_id: str, outcome: Outcome, now: datetime) -> None:
+    async def settle(self, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         async with self.database.connection() as connection:
             await sql.settle(
                 connection,
-                delivery_id=delivery_id,
+                delivery_id=delivery.delivery_id,
+                was=delivery.state,
+                attempts=delivery.attempts,
                 state=outcome.state,
                 reason=outcome.reason,
                 not_before=outcome.not_before,
@@ -64,12 +66,14 @@ class PostgresStore:
                 now=now,
             )
 
-    async def collect(self, delivery_id: str, outcome: Outcome, digest: Delivery, now: datetime) -> None:
+    async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
         async with self.database.transaction() as connection:
             await self.add(digest)
             await sql.collect(
                 connection,
-                delivery_id=delivery_id,
+                delivery_id=delivery.delivery_id,
+                was=delivery.state,
+                attempts=delivery.attempts,
                 event_id=digest.event_id,
                 user_id=digest.user_id,
                 channel=digest.channel,

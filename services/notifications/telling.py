@@ -37,9 +37,9 @@ class Telling:
         choice = (await self.preferences.preferences(user_id)).choice(kind_of(kind).category)
         if not choice.open(Channel.IN_APP):
             off = Outcome(State.WITHHELD, Reason.PREFERENCE_OFF)
-            await self.store.settle(delivery.delivery_id, off, self.now())
+            await self.store.settle(delivery, off, self.now())
             return 0
-        await self.store.settle(delivery.delivery_id, Outcome(State.SENT), self.now())
+        await self.store.settle(delivery, Outcome(State.SENT), self.now())
         return await self.inbox.tell(user_id, kind, variables)
 
     def _delivery(

@@ -19,8 +19,8 @@ from tests.e2e.doors import Edge
 Mails = Callable[[str], Awaitable[list[str]]]
 """The texts of all mails to an address, oldest first."""
 
-PATIENCE = 30.0
-"""Seconds to wait for something that comes by an event."""
+PATIENCE = 60.0
+"""Seconds to wait for something that comes by an event: more than the lease of one that died with a delivery."""
 
 
 @dataclass

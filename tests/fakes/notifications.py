@@ -43,7 +43,11 @@ class FakeStore:
         alike = [one for one in others if one.kind == kind and self.recipients.get(one.delivery_id) == recipient]
         return len([one for one in alike if one.create_time >= since])
 
-    async def settle(self, delivery_id: str, outcome: Outcome, now: datetime) -> None:
+    async def settle(self, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+        if self._ours(delivery):
+            await self._settle(delivery.delivery_id, outcome, now)
+
+    async def _settle(self, delivery_id: str, outcome: Outcome, now: datetime) -> None:
         for old in (self.kept[delivery_id], *await self.collected(delivery_id)):
             self.kept[old.delivery_id] = replace(
                 old,
@@ -55,13 +59,15 @@ class FakeStore:
                 history=_told(old.history, outcome, now),
             )
 
-    async def collect(self, delivery_id: str, outcome: Outcome, digest: Delivery, now: datetime) -> None:
+    async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
         await self.add(digest)
+        if not self._ours(delivery):
+            return
         same = (digest.event_id, digest.user_id, digest.channel)
         alike = [one for one in self._in(State.WAITING) if (one.event_id, one.user_id, one.channel) == same]
         digest_id = alike[0].delivery_id if alike else None
-        await self.settle(delivery_id, outcome, now)
-        self.kept[delivery_id] = replace(self.kept[delivery_id], digest_id=digest_id)
+        await self.settle(delivery, outcome, now)
+        self.kept[delivery.delivery_id] = replace(self.kept[delivery.delivery_id], digest_id=digest_id)
 
     async def collected(self, digest_id: str) -> Sequence[Delivery]:
         return sorted(
@@ -86,7 +92,7 @@ class FakeStore:
     async def sweep(self, now: datetime) -> int:
         lost = [one for one in self._abandoned(now) if not one.repeatable]
         for one in lost:
-            await self.settle(one.delivery_id, Outcome(State.LOST, Reason.UNCLEAR), now)
+            await self._settle(one.delivery_id, Outcome(State.LOST, Reason.UNCLEAR), now)
         return len(lost)
 
     async def list_deliveries(self, user_id: str, event_id: str, kind: str, size: int) -> Sequence[Delivery]:
@@ -99,6 +105,10 @@ class FakeStore:
 
     def _in(self, state: State) -> list[Delivery]:
         return [one for one in self.kept.values() if one.state is state]
+
+    def _ours(self, delivery: Delivery) -> bool:
+        kept = self.kept[delivery.delivery_id]
+        return (kept.state, kept.attempts) == (delivery.state, delivery.attempts)
 
     def _abandoned(self, now: datetime) -> list[Delivery]:
         return [one for one in self._in(State.SENDING) if self.leases[one.delivery_id] <= now]

@@ -162,11 +162,14 @@ class Store(Protocol):
     async def crowd(self, delivery_id: str, kind: str, user_id: UserId, recipient: str, since: datetime) -> int:
         """Note whom a delivery goes to; how many others of its kind went to the same since then, or are going."""
 
-    async def settle(self, delivery_id: str, outcome: Outcome, now: datetime) -> None:
-        """Keep what an attempt has come to, for it and for all that it collects."""
+    async def settle(self, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+        """Keep what has come of a delivery, as it was added or claimed, and with it of all that it collects.
 
-    async def collect(self, delivery_id: str, outcome: Outcome, digest: Delivery, now: datetime) -> None:
-        """Have a delivery go out in a digest, which is kept unless there is one of its event already.
+        If something has come of that already, or another has claimed it since, nothing is kept.
+        """
+
+    async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
+        """Settle a delivery so that it goes out in a digest, which is kept unless there is one of its event already.
 
         If that one is on its way, this one is due when it was: it will be judged again.
         """

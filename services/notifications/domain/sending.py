@@ -26,6 +26,7 @@ from services.notifications.domain.deliveries import (
     Unclear,
     Undeliverable,
 )
+from services.notifications.domain.insisting import insist
 from services.notifications.domain.judging import Judging
 from services.notifications.domain.kinds import KINDS, Kind
 from services.notifications.domain.preferences import Channel
@@ -73,24 +74,33 @@ class Sending:
         What nobody foresaw is raised too, once it is settled: others do not meet it.
         """
         now = self.now()
-        delivery = await self.store.claim(now, now + timedelta(seconds=DELIVERY_LEASE))
+        until = now + timedelta(seconds=DELIVERY_LEASE)
+        delivery = await self.store.claim(now, until)
         if delivery is None:
             return False
         try:
             outcome = await self._attempted(delivery)
         except Exception:
-            await self.store.settle(delivery.delivery_id, self._unforeseen(delivery), self.now())
+            await self._keep(delivery, self._unforeseen(delivery), until)
             raise
-        now = self.now()
-        if outcome.digest:
-            await self.store.collect(delivery.delivery_id, outcome, _digest(delivery, outcome, now), now)
-        else:
-            await self.store.settle(delivery.delivery_id, outcome, now)
+        await self._keep(delivery, outcome, until)
         return True
 
     async def sweep(self) -> int:
         """Give up what must not be repeated and whose sender died; how many. Raises: Unavailable."""
         return await self.store.sweep(self.now())
+
+    async def _keep(self, delivery: Delivery, outcome: Outcome, until: datetime) -> None:
+        """Write down what has come of it, while it is ours. Raises: Unavailable if the store is away for so long."""
+        now = self.now()
+
+        async def tell() -> None:
+            if outcome.digest:
+                await self.store.collect(delivery, outcome, _digest(delivery, outcome, now), now)
+            else:
+                await self.store.settle(delivery, outcome, now)
+
+        await insist(tell, now, until)
 
     async def _attempted(self, delivery: Delivery) -> Outcome:
         try:

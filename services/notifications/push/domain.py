@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from mesh.model import EMPTY, AlreadyExists, Caller, Exhausted, Invalid, NotFound, UserId, new_id, require
+from services.notifications.domain.insisting import insist
 
 ENDPOINTS_MOST = 10
 """Of one person."""
@@ -135,7 +136,7 @@ class Store(Protocol):
         """The push that is due, which is SENDING now."""
 
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
-        """Say what came of it; with GONE its endpoint is forgotten."""
+        """Say what came of it, unless that was said; with GONE its endpoint is forgotten."""
 
     async def sweep(self, now: datetime) -> int:
         """Those whose courier died are LOST; how many."""
@@ -185,16 +186,22 @@ class Pushes:
     async def send_next(self) -> bool:
         """Attempt the push that is due; whether there was one. What nobody foresaw is raised once it has FAILED."""
         now = self.now()
-        push = await self.store.claim(now, now + timedelta(seconds=LEASE))
+        until = now + timedelta(seconds=LEASE)
+        push = await self.store.claim(now, until)
         if push is None:
             return False
         try:
             outcome = await self._attempted(push)
         except Exception:
-            await self.store.settle(push, Outcome(State.FAILED, "internal"), self.now())
+            await self._keep(push, Outcome(State.FAILED, "internal"), until)
             raise
-        await self.store.settle(push, outcome, self.now())
+        await self._keep(push, outcome, until)
         return True
+
+    async def _keep(self, push: Push, outcome: Outcome, until: datetime) -> None:
+        """Write down what has come of it, before somebody takes it for lost. Raises: Unavailable."""
+        now = self.now()
+        await insist(lambda: self.store.settle(push, outcome, now), now, until)
 
     async def _attempted(self, push: Push) -> Outcome:
         age = (self.now() - push.create_time).total_seconds()

@@ -28,6 +28,13 @@ def delivery(name: str, *, repeatable: bool = True, after: float = 0.0) -> Deliv
     )
 
 
+async def claimed(store: Store, now: datetime = NOW) -> Delivery:
+    """The delivery that is due."""
+    found = await store.claim(now, max(now, LEASE))
+    assert found
+    return found
+
+
 async def test_what_is_kept_comes_back_as_it_was(store: Store) -> None:
     """Every field of it."""
     await store.add(delivery("1"))
@@ -79,9 +86,8 @@ async def test_a_lease_that_ran_out_is_claimed_again_if_it_may_be_repeated(store
 async def test_an_outcome_is_kept(store: Store) -> None:
     """What waits has a time and no end; what is done has an end and is not claimed again."""
     await store.add(delivery("1"))
-    await store.claim(NOW, LEASE)
     later = NOW + timedelta(seconds=9)
-    await store.settle("delivery_1", Outcome(State.WAITING, Reason.UNAVAILABLE, later), NOW)
+    await store.settle(await claimed(store), Outcome(State.WAITING, Reason.UNAVAILABLE, later), NOW)
     (found,) = await store.list_deliveries(ADA, "", "", 10)
     assert (found.state, found.reason, found.not_before, found.done_time) == (
         State.WAITING,
@@ -89,24 +95,40 @@ async def test_an_outcome_is_kept(store: Store) -> None:
         later,
         None,
     )
-    await store.claim(later, LEASE)
-    await store.settle("delivery_1", Outcome(State.SENT), later)
+    await store.settle(await claimed(store, later), Outcome(State.SENT), later)
     (found,) = await store.list_deliveries(ADA, "", "", 10)
     assert (found.state, found.reason, found.done_time) == (State.SENT, Reason.NONE, later)
     assert await store.claim(LEASE + timedelta(days=1), LEASE) is None
 
 
+async def test_an_attempt_is_settled_once(store: Store) -> None:
+    """Said again it changes nothing, also if the delivery waits or goes out again by then."""
+    await store.add(delivery("1"))
+    first = await claimed(store)
+    for _ in range(2):
+        await store.settle(first, Outcome(State.WAITING, Reason.UNAVAILABLE, LEASE), NOW)
+    second = await claimed(store, LEASE)
+    await store.settle(first, Outcome(State.SENT), LEASE)
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.state, found.attempts, len(found.history)) == (State.SENDING, 2, 1)
+    await store.settle(second, Outcome(State.WITHHELD, Reason.NOBODY), LEASE)
+    await store.collect(second, HELD, DIGEST, LEASE)
+    (found,) = await store.list_deliveries(ADA, "event_1", "", 10)
+    assert (found.state, found.reason, found.digest_id) == (State.WITHHELD, Reason.NOBODY, None)
+
+
 async def test_a_crowd_is_of_one_kind_to_one_address_in_one_time(store: Store) -> None:
     """Those that went out or are going count; oneself, other kinds, other addresses and earlier ones do not."""
+    going = []
     for number in range(5):
         await store.add(delivery(str(number)))
-        await store.claim(NOW, LEASE)
+        going.append(await claimed(store))
     for number, (kind, recipient) in enumerate((("reset", "a"), ("reset", "a"), ("verify", "a"), ("reset", "b"))):
         await store.crowd(f"delivery_{number}", kind, ADA, recipient, NOW)
-    await store.settle("delivery_0", Outcome(State.SENT), NOW)
+    await store.settle(going[0], Outcome(State.SENT), NOW)
     assert await store.crowd("delivery_4", "reset", ADA, "a", NOW) == 2
     assert await store.crowd("delivery_4", "reset", ADA, "a", NOW + timedelta(seconds=1)) == 0
-    await store.settle("delivery_1", Outcome(State.WITHHELD, Reason.THROTTLED), NOW)
+    await store.settle(going[1], Outcome(State.WITHHELD, Reason.THROTTLED), NOW)
     assert await store.crowd("delivery_4", "reset", ADA, "a", NOW) == 1
 
 
@@ -135,8 +157,7 @@ HELD = Outcome(State.WAITING, Reason.DIGEST, DIGEST.not_before, "billing_digest"
 async def collect(store: Store, *names: str) -> None:
     for name in names:
         await store.add(delivery(name))
-        await store.claim(NOW, LEASE)
-        await store.collect(f"delivery_{name}", HELD, replace(DIGEST, delivery_id=f"delivery_0{name}"), NOW)
+        await store.collect(await claimed(store), HELD, replace(DIGEST, delivery_id=f"delivery_0{name}"), NOW)
 
 
 async def test_a_digest_collects(store: Store) -> None:
@@ -145,9 +166,9 @@ async def test_a_digest_collects(store: Store) -> None:
     (digest,) = await store.list_deliveries(ADA, DIGEST.event_id, "", 10)
     assert [one.delivery_id for one in await store.collected(digest.delivery_id)] == ["delivery_1", "delivery_2"]
     due = DIGEST.not_before
-    claimed = [await store.claim(due, due + timedelta(seconds=30)) for _ in range(2)]
-    assert [one and one.delivery_id for one in claimed] == [digest.delivery_id, None]
-    await store.settle(digest.delivery_id, Outcome(State.SENT), due)
+    going = await claimed(store, due)
+    assert (going.delivery_id, await store.claim(due, LEASE)) == (digest.delivery_id, None)
+    await store.settle(going, Outcome(State.SENT), due)
     for one in await store.collected(digest.delivery_id):
         assert (one.state, one.done_time, one.held_until) == (State.SENT, due, due)
         assert [step.reason for step in one.history] == [Reason.DIGEST, Reason.NONE]
@@ -182,11 +203,9 @@ async def test_many_join_one_digest_at_once(store: Store) -> None:
     names = [str(number) for number in range(1, 7)]
     for name in names:
         await store.add(delivery(name))
+    going = [await claimed(store) for _ in names]
     digests = [replace(DIGEST, delivery_id=f"delivery_0{name}") for name in names]
-    joining = (
-        store.collect(f"delivery_{name}", HELD, digest, NOW) for name, digest in zip(names, digests, strict=True)
-    )
-    await asyncio.gather(*joining)
+    await asyncio.gather(*(store.collect(one, HELD, digest, NOW) for one, digest in zip(going, digests, strict=True)))
     (digest,) = await store.list_deliveries(ADA, DIGEST.event_id, "", 10)
     assert len(await store.collected(digest.delivery_id)) == len(names)
 
@@ -194,11 +213,11 @@ async def test_many_join_one_digest_at_once(store: Store) -> None:
 async def test_what_one_was_told_is_counted(store: Store) -> None:
     """Others of these kinds that went the same way since then, or are going; what a digest collects is one with it."""
     await collect(store, "1", "2")
-    await store.claim(DIGEST.not_before, DIGEST.not_before + timedelta(seconds=30))
+    going = await claimed(store, DIGEST.not_before)
     kinds = ["reset", "billing_digest"]
     assert await store.told(delivery("9"), kinds, NOW) == 1
     (digest,) = await store.list_deliveries(ADA, DIGEST.event_id, "", 10)
-    await store.settle(digest.delivery_id, Outcome(State.SENT), DIGEST.not_before)
+    await store.settle(going, Outcome(State.SENT), DIGEST.not_before)
     assert await store.told(delivery("9"), kinds, DIGEST.not_before) == 1
     for other in (replace(delivery("9"), channel="push"), replace(delivery("9"), user_id=UserId("user_bob")), digest):
         assert await store.told(other, kinds, NOW) == 0
@@ -211,11 +230,12 @@ async def test_the_same_again_is_one_decision(store: Store) -> None:
     await store.add(delivery("1"))
     for second in range(3):
         now = NOW + timedelta(seconds=second)
-        await store.settle("delivery_1", Outcome(State.WAITING, Reason.UNAVAILABLE, LEASE), now)
-    await store.settle("delivery_1", Outcome(State.SENT), LEASE)
+        again = now + timedelta(seconds=1)
+        await store.settle(await claimed(store, now), Outcome(State.WAITING, Reason.UNAVAILABLE, again), now)
+    await store.settle(await claimed(store, LEASE), Outcome(State.SENT), LEASE)
     (found,) = await store.list_deliveries(ADA, "", "", 10)
     assert [(one.time, one.state, one.reason, one.until) for one in found.history] == [
-        (NOW + timedelta(seconds=2), State.WAITING, Reason.UNAVAILABLE, LEASE),
+        (NOW + timedelta(seconds=2), State.WAITING, Reason.UNAVAILABLE, NOW + timedelta(seconds=3)),
         (LEASE, State.SENT, Reason.NONE, None),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import signal
@@ -198,6 +199,33 @@ async def test_a_connection_cut_in_a_transaction_is_unavailable(database: Databa
             await postgres.execute(f"SELECT pg_terminate_backend({backend})")
             await add(database)
     assert await value(database) == 0
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1], ids=["at once", "later"])
+async def test_a_connection_cut_between_statements_is_unavailable(
+    database: Database, postgres: Postgres, pause: float
+) -> None:
+    """However far the client has noticed: the caller hears it typed, and the next one has a connection."""
+    with pytest.raises(model.Unavailable):
+        async with database.connection() as connection:
+            backend = await connection.fetchval("SELECT pg_backend_pid() WHERE $1", True)
+            await postgres.execute(f"SELECT pg_terminate_backend({backend})")
+            await asyncio.sleep(pause)
+            for _ in range(3):
+                with contextlib.suppress(asyncpg.AdminShutdownError):
+                    await connection.fetchval("SELECT pg_backend_pid() WHERE $1", True)
+    assert await value(database) == 0
+
+
+@pytest.mark.parametrize("said", ['cannot switch to state 12; protocol is in the "failed" state', "not connected"])
+async def test_a_connection_that_asyncpg_calls_failed_is_unavailable(database: Database, said: str) -> None:
+    """It says so with an error of its own when the loss comes between its own steps."""
+    with pytest.raises(model.Unavailable):
+        async with database.connection():
+            raise asyncpg.InternalClientError(said)
+    with pytest.raises(asyncpg.InternalClientError):
+        async with database.connection():
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (3) is in progress")
 
 
 async def test_a_read_only_database_is_not_ready(

@@ -152,12 +152,12 @@ async def test_a_digest_dies_whole(store: PostgresStore, mails: MailServer, send
         create_time=now,
         not_before=now + timedelta(seconds=0.5),
     )
+    held = Outcome(State.WAITING, Reason.DIGEST, digest.not_before, digest.kind)
     for name in ("1", "2"):
         await store.add(wanted(name, security=False))
-        await store.claim(now, now)
-    for name in ("1", "2"):
-        held = Outcome(State.WAITING, Reason.DIGEST, digest.not_before, digest.kind)
-        await store.collect(f"delivery_{name}", held, digest, now)
+        claimed = await store.claim(datetime.now(UTC), now)
+        assert claimed
+        await store.collect(claimed, held, digest, now)
     await senders.die("taken-not-marked")
     senders.start()
     assert {one.state for one in (await over(store)).values()} == {State.LOST}

@@ -45,8 +45,13 @@ async def store(process: Process) -> AsyncIterator[PostgresStore]:
         ):
             await store.add(delivery(*row))
         await store.add(delivery("4", PAID, ADA, "invoice_paid"))
-        await store.settle("delivery_1", Outcome(State.WAITING, Reason.QUIET, NOON + timedelta(hours=9)), NOON)
-        await store.settle("delivery_2", Outcome(State.SENT), NOON)
+        outcomes = {
+            "delivery_1": Outcome(State.WAITING, Reason.QUIET, NOON + timedelta(hours=9)),
+            "delivery_2": Outcome(State.SENT),
+        }
+        while claimed := await store.claim(NOON, NOON + timedelta(hours=1)):
+            if outcome := outcomes.get(claimed.delivery_id):
+                await store.settle(claimed, outcome, NOON)
         yield store
 
 

@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import pytest
 
+from infra.postgres import Contention
 from mesh.model import NotFound, Unavailable
 from mesh.tasks import ended
+from services.notifications.domain import insisting
 from services.notifications.domain import sending as rules
 from services.notifications.domain.deliveries import (
     BrokenTemplate,
@@ -110,6 +112,43 @@ async def test_asking_takes_so_long_at_most(world: World, monkeypatch: pytest.Mo
     await world.wanted()
     assert await replace(world.sending, directory=cast(Any, SimpleNamespace(addressee=silent))).send_next()
     assert world.told() == (State.WAITING, Reason.UNAVAILABLE)
+
+
+@pytest.mark.parametrize("kind", ["", "billing_digest"], ids=["security", "digest"])
+async def test_a_store_that_is_away_hears_later_what_came_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What was sent while the store was away is not sent again, nor does it wait for its lease to end."""
+    monkeypatch.setattr(insisting, "PAUSE", 0.001)
+    away = [Unavailable(), Contention(), Unavailable()]
+    settle = world.store.settle
+
+    async def slow(*what: Any) -> None:
+        if away:
+            raise away.pop()
+        await settle(*what)
+
+    monkeypatch.setattr(world.store, "settle", slow)
+    await world.wanted(kind=kind)
+    assert await world.sending.send_next()
+    assert (len(world.sent), world.told()) == (1, (State.SENT, Reason.NONE))
+
+
+async def test_a_store_that_stays_away_is_left_when_the_lease_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then another sender may have it, and the worker says what is wrong."""
+    monkeypatch.setattr(insisting, "PAUSE", 0.001)
+    monkeypatch.setattr(rules, "DELIVERY_LEASE", 0.05)
+
+    async def gone(*_: Any) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(world.store, "settle", gone)
+    await world.wanted()
+    with pytest.raises(Unavailable):
+        await world.sending.send_next()
+    assert world.told()[0] is State.SENDING
 
 
 async def test_what_must_not_come_twice_is_lost_rather_than_repeated(world: World) -> None:
