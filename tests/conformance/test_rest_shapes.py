@@ -49,7 +49,7 @@ def test_a_stream_is_events(client: httpx.Client) -> None:
 )
 def test_a_stream_that_fails_midway_says_so_last(client: httpx.Client, then: str, code: int, reason: str) -> None:
     """The last event has an error, a google.rpc.Status with its reason, after all that was sent before it."""
-    *before, last = messages(client.get(f"/v1/books:watch?messages=2&then={then}"))
+    *before, last = messages(client.get(f"/v1/books:watch?messages=2&then={then}", timeout=10))
     assert [one["number"] for one in before] == ["1", "2"]
     assert last["error"]["code"] == code
     assert last["error"]["details"][0]["reason"] == reason

@@ -17,7 +17,7 @@ from tests.conformance.mesh import Mesh, running
 
 WATCH = "/tulle.library.v1.LibraryService/Watch"
 PIECE = 32 * 1024
-WATCHED = 5.0
+WATCHED = 4.0
 """Seconds that the contract gives to Watch."""
 
 
