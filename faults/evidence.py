@@ -73,13 +73,16 @@ async def gathered(site: Site) -> Evidence:
 
 
 async def _at_rest(site: Site) -> bool:
-    """Whether nothing more will come: nothing to publish, consume or try again, no delivery or webhook under way."""
+    """Whether nothing more will come: nothing to publish, consume or try again, nobody to be told or asked."""
     for workload in (workload.name for workload in topology.owners(topology.EVENTS)):
         found = await _backlog(site, workload)
         lag = sum(one.waiting + one.unacknowledged for one in found.consumers)
         if not found.broker_answers or found.unpublished or found.parked or lag:
             return False
     if (await site.provider())["webhooks_waiting"]:
+        return False
+    # Who will be asked in an hour waits for their bank or for their payer.
+    if await site.rows("billing", "SELECT 1 FROM questions WHERE ask_time < now() + interval '1 minute' LIMIT 1"):
         return False
     open_ = "SELECT 1 FROM deliveries WHERE state = 'sending' OR state = 'waiting' AND not_before < now() LIMIT 1"
     return not await site.rows("notifications", open_)

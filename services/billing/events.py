@@ -17,15 +17,7 @@ def subscriptions(billing: Billing) -> Subscriptions:
     async def invoice_due(event: Received) -> None:
         await billing.dunning.due(event.caller, event.payload.invoice_id)
 
-    async def charge_due(event: Received) -> None:
-        await billing.charges.check(event.payload.charge_id, event.caller)
-
-    async def refund_due(event: Received) -> None:
-        await billing.refunds.check(event.payload.refund_id, event.caller)
-
     return {
         pb.SubscriptionDue: subscription_due,
         pb.InvoiceDue: invoice_due,
-        pb.ChargeDue: charge_due,
-        pb.RefundDue: refund_due,
     }

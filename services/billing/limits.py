@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.billing.domain import charging, dunning, entities, invoicing, ledger, reading, webhooks
+from services.billing.domain import asking, charging, dunning, entities, invoicing, ledger, reading, webhooks
 
 limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
@@ -35,7 +35,12 @@ limit(
     "s",
     "The first payment of a subscription may take a day, and a look at it.",
 )
-limit("CHARGE_CHECK", charging.CHECK_EVERY.total_seconds(), "s", "Between looks at a payment, should no webhook come.")
+limit("CHARGE_CHECK", asking.CHECK_EVERY.total_seconds(), "s", "Between looks at a payment, should no webhook come.")
+limit("ASK_WITHIN", asking.WITHIN.total_seconds(), "s", "What became of a charge: several requests to the provider.")
+limit("ASK_LEASE", asking.LEASE.total_seconds(), "s", "More than ASK_WITHIN; then whoever was asking is dead.")
+limit("ASK_AGAIN", asking.AGAIN.total_seconds(), "s", "Until a provider that did not answer is asked again.")
+ASKERS = limit("ASKERS", 4, "", "Questions to the provider at once in a process.")
+ASK_POLL = limit("ASK_POLL", 1.0, "s", "Finds questions whose time has come, and what a wake missed.")
 limit(
     "CHARGE_SEND",
     charging.SEND_WITHIN.total_seconds(),

@@ -20,6 +20,7 @@ from infra.events.relay import Relay
 from infra.events.servicer import EventsServicer
 from infra.housekeeping import Housekeeping
 from infra.idempotency import Idempotency
+from infra.lanes import Lanes
 from infra.postgres import Connection, open_database
 from infra.settings import ServiceSettings
 from mesh.app import App
@@ -33,6 +34,7 @@ from services.billing.domain.reconciliation import Reconciliation
 from services.billing.domain.webhooks import NOTICE_KEPT, Webhooks
 from services.billing.events import subscriptions
 from services.billing.invoices_servicer import InvoicesServicer
+from services.billing.limits import ASK_POLL, ASKERS
 from services.billing.payments import open_payments
 from services.billing.reconciliation import Reconciler
 from services.billing.servicer import BillingServicer
@@ -62,6 +64,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         webhooks = Webhooks(store, lambda: settings.secret("stripe-webhook").split(), _now)
         pages = PageTokens(settings.secret("page-key"))
         backlogs = Backlogs(database, bus, settings.workload)
+        asking = Lanes("asking", billing.asking.ask_next, ASKERS, ASK_POLL)
+        database.after_commit(asking.wake)
         yield App(
             workload=settings.workload,
             servicers=(
@@ -78,6 +82,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             workers=(Relay(database, bus, settings.workload).run,),
             jobs=(
                 Consumer(database, bus, settings.workload, subscriptions(billing)).run,
+                asking.run,
                 Housekeeping(database, _clean).run,
                 Reconciler(Reconciliation(store, payments, _now)).run,
                 backlogs.run,

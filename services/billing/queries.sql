@@ -226,51 +226,66 @@ SELECT credit_note_id, organisation_id, invoice_id, number, amount, tax, currenc
   FROM credit_notes WHERE invoice_id = :invoice_id ORDER BY credit_note_id;
 
 -- name: get_charge(charge_id)^
-SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id,
-       failure
+SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id, failure
   FROM charges WHERE charge_id = :charge_id;
 
 -- name: get_charges(invoice_id)
-SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id,
-       failure
+SELECT charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id, failure
   FROM charges WHERE invoice_id = :invoice_id ORDER BY charge_id;
 
--- name: put_charge(charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id, failure)!
+-- name: put_charge(charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id, failure)!
 INSERT INTO charges (
-    charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, check_time, provider_id, failure
+    charge_id, organisation_id, invoice_id, method, amount, currency, state, create_time, provider_id, failure
 )
 VALUES (
-    :charge_id, :organisation_id, :invoice_id, :method, :amount, :currency, :state, :create_time, :check_time, :provider_id,
-    :failure
+    :charge_id, :organisation_id, :invoice_id, :method, :amount, :currency, :state, :create_time, :provider_id, :failure
 )
 ON CONFLICT (charge_id) DO UPDATE
-   SET state = excluded.state, check_time = excluded.check_time, provider_id = excluded.provider_id, failure = excluded.failure;
+   SET state = excluded.state, provider_id = excluded.provider_id, failure = excluded.failure;
 
 -- name: get_refund(refund_id)^
-SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure
+SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure
   FROM refunds WHERE refund_id = :refund_id;
 
 -- name: get_refunds(charge_id)
-SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure
+SELECT refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure
   FROM refunds WHERE charge_id = :charge_id ORDER BY refund_id;
 
--- name: put_refund(refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure)!
-INSERT INTO refunds (
-    refund_id, organisation_id, charge_id, amount, currency, state, create_time, check_time, provider_id, failure
-)
-VALUES (
-    :refund_id, :organisation_id, :charge_id, :amount, :currency, :state, :create_time, :check_time, :provider_id, :failure
-)
+-- name: put_refund(refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure)!
+INSERT INTO refunds (refund_id, organisation_id, charge_id, amount, currency, state, create_time, provider_id, failure)
+VALUES (:refund_id, :organisation_id, :charge_id, :amount, :currency, :state, :create_time, :provider_id, :failure)
 ON CONFLICT (refund_id) DO UPDATE
-   SET state = excluded.state, check_time = excluded.check_time, provider_id = excluded.provider_id, failure = excluded.failure;
+   SET state = excluded.state, provider_id = excluded.provider_id, failure = excluded.failure;
 
--- name: take_notice(notice_id, kind, receive_time, event)$
+-- name: ask(object_id, at, request_id, traceparent)!
+INSERT INTO questions (object_id, ask_time, request_id, traceparent) VALUES (:object_id, :at, :request_id, :traceparent)
+ON CONFLICT (object_id) DO UPDATE
+   SET ask_time = excluded.ask_time, request_id = excluded.request_id, traceparent = excluded.traceparent;
+
+-- name: claim_question(now, until)^
+UPDATE questions SET ask_time = :until
+ WHERE object_id = (
+    SELECT object_id FROM questions WHERE ask_time <= :now ORDER BY ask_time LIMIT 1 FOR UPDATE SKIP LOCKED
+ )
+RETURNING object_id, request_id, traceparent;
+
+-- name: answered(object_id, until, again)!
+WITH over AS (
+    DELETE FROM questions WHERE object_id = :object_id AND ask_time = :until AND :again::timestamptz IS NULL
+)
+UPDATE questions SET ask_time = :again::timestamptz
+ WHERE object_id = :object_id AND ask_time = :until AND :again::timestamptz IS NOT NULL;
+
+-- name: take_notice(notice_id, kind, receive_time, object_id, request_id, traceparent)$
 WITH taken AS (
     INSERT INTO provider_notices (notice_id, kind, receive_time) VALUES (:notice_id, :kind, :receive_time)
     ON CONFLICT (notice_id) DO NOTHING
     RETURNING notice_id
-), reminded AS (
-    INSERT INTO outbox SELECT (:event::new_event).*, 1 FROM taken WHERE (:event::new_event).event_id IS NOT NULL
+), asked AS (
+    INSERT INTO questions (object_id, ask_time, request_id, traceparent)
+    SELECT :object_id, :receive_time, :request_id, :traceparent FROM taken WHERE :object_id <> ''
+    ON CONFLICT (object_id) DO UPDATE
+       SET ask_time = excluded.ask_time, request_id = excluded.request_id, traceparent = excluded.traceparent
 )
 SELECT count(*) FROM taken;
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infra.events.outbox import row
-from infra.postgres import Connection, Database, queries
-from mesh.model import Event, OrganisationId
+from infra.postgres import Connection, Database, announce, queries
+from mesh.model import Caller, Event, OrganisationId
 from services.billing.domain.drift import Drift, Reconciled
 from services.billing.domain.entities import (
     Charge,
@@ -21,6 +21,7 @@ from services.billing.domain.entities import (
     InvoiceState,
     Line,
     PaymentState,
+    Question,
     Refund,
     Subscription,
     SubscriptionState,
@@ -201,11 +202,26 @@ class PostgresStore:
         async with self.database.connection() as connection:
             await sql.put_refund(connection, **asdict(refund))
 
-    async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
-        event = row(reminder, publish_at=now) if reminder else None
-        named = {"notice_id": notice_id, "kind": kind, "receive_time": now, "event": event}
+    async def ask(self, caller: Caller, object_id: str, at: datetime) -> None:
+        cause = {"request_id": caller.request_id, "traceparent": caller.traceparent}
         async with self.database.connection() as connection:
-            return bool(await sql.take_notice(connection, **named))
+            await sql.ask(connection, object_id=object_id, at=at, **cause)
+            announce()  # wakes whoever asks, after the commit
+
+    async def claim_question(self, now: datetime, until: datetime) -> Question | None:
+        return await self._one(sql.claim_question, lambda found: Question(**found), now=now, until=until)
+
+    async def answered(self, object_id: str, until: datetime, again: datetime | None) -> None:
+        async with self.database.connection() as connection:
+            await sql.answered(connection, object_id=object_id, until=until, again=again)
+
+    async def take_notice(self, caller: Caller, notice_id: str, kind: str, object_id: str, now: datetime) -> bool:
+        named = {"notice_id": notice_id, "kind": kind, "receive_time": now, "object_id": object_id}
+        cause = {"request_id": caller.request_id, "traceparent": caller.traceparent}
+        async with self.database.connection() as connection:
+            taken = bool(await sql.take_notice(connection, **named, **cause))
+            announce()
+        return taken
 
     async def moved(self, since: datetime) -> Sequence[ProviderEntry]:
         return await self._all(sql.get_moved, _entry, since=since)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 
 import structlog
 
+from infra.lanes import Lanes
 from mesh.model import Error
 from mesh.tasks import together
 from services.notifications.domain.sending import Sending
@@ -21,29 +21,12 @@ class Sender:
 
     def __init__(self, sending: Sending) -> None:
         self._sending = sending
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """Say that something may be due."""
-        self._woken.set()
+        self._lanes = Lanes("sending", sending.send_next, SENDERS, SENDER_POLL)
+        self.wake = self._lanes.wake
 
     async def run(self) -> None:
         """Send, and give up what must not be repeated, until cancelled."""
-        await together(self._sweep(), *(self._lane() for _ in range(SENDERS)))
-
-    async def _lane(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                while await self._sending.send_next():
-                    pass
-            except Error as error:
-                log.warning("sending_failed", exc_info=error)
-            except Exception as error:
-                log.error("delivery_broken", exc_info=error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SENDER_POLL):
-                    await self._woken.wait()
+        await together(self._sweep(), self._lanes.run())
 
     async def _sweep(self) -> None:
         while True:

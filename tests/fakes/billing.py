@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from mesh.model import Event, OrganisationId
+from mesh.model import Caller, Event, OrganisationId
 from services.billing.domain.drift import Reconciled
 from services.billing.domain.entities import (
     Charge,
@@ -18,6 +18,7 @@ from services.billing.domain.entities import (
     Entity,
     Invoice,
     InvoiceState,
+    Question,
     Refund,
     Subscription,
     Use,
@@ -74,6 +75,8 @@ class FakeStore:
         self.events: list[tuple[int, Event]] = []
         self.reminders: list[tuple[datetime, Event]] = []
         self.notices: set[str] = set()
+        self.questions: dict[str, datetime] = {}
+        self.causes: dict[str, Caller] = {}
         self.reconciled: dict[date, Reconciled] = {}
         self._running = False
 
@@ -225,12 +228,33 @@ class FakeStore:
     async def keep_reconciled(self, done: Reconciled) -> None:
         self.reconciled.setdefault(done.day, done)
 
-    async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
+    async def ask(self, caller: Caller, object_id: str, at: datetime) -> None:
+        self.questions[object_id] = at
+        self.causes[object_id] = caller
+
+    async def claim_question(self, now: datetime, until: datetime) -> Question | None:
+        due = [(at, object_id) for object_id, at in self.questions.items() if at <= now]
+        if not due:
+            return None
+        _, object_id = min(due)
+        self.questions[object_id] = until
+        cause = self.causes[object_id]
+        return Question(object_id, cause.request_id, cause.traceparent)
+
+    async def answered(self, object_id: str, until: datetime, again: datetime | None) -> None:
+        if self.questions.get(object_id) != until:
+            return
+        if again:
+            self.questions[object_id] = again
+        else:
+            del self.questions[object_id]
+
+    async def take_notice(self, caller: Caller, notice_id: str, kind: str, object_id: str, now: datetime) -> bool:
         if notice_id in self.notices:
             return False
         self.notices.add(notice_id)
-        if reminder:
-            self.reminders.append((now, reminder))
+        if object_id:
+            await self.ask(caller, object_id, now)
         return True
 
     async def put_refund(self, refund: Refund) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from services.billing.domain.asking import Asking
 from services.billing.domain.charging import Charges, Refunds
 from services.billing.domain.corrections import Corrections
 from services.billing.domain.details import Details
@@ -23,7 +24,7 @@ from services.billing.domain.subscriptions import Subscriptions
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What callers, webhooks and reminders use."""
+    """What callers, webhooks, reminders and workers use."""
 
     store: Store
     reading: Reading
@@ -32,6 +33,7 @@ class Billing:
     details: Details
     charges: Charges
     refunds: Refunds
+    asking: Asking
     corrections: Corrections
     renewal: Renewal
     dunning: Dunning
@@ -42,14 +44,16 @@ class Billing:
         lifecycle = Lifecycle(store, now)
         invoicing = Invoicing(store, lifecycle, now)
         renewal = Renewal(store, invoicing, lifecycle, now)
+        charges, refunds = Charges(store, payments, invoicing, now), Refunds(store, payments, invoicing, now)
         return cls(
             store,
             Reading(store),
             Subscriptions(store, invoicing, lifecycle, renewal, now),
             Methods(store, payments),
             Details(store),
-            Charges(store, payments, invoicing, now),
-            Refunds(store, payments, invoicing, now),
+            charges,
+            refunds,
+            Asking(store, charges, refunds, now),
             Corrections(store, invoicing, now),
             renewal,
             Dunning(store, invoicing, lifecycle, renewal, now),

@@ -2,7 +2,7 @@
 
 Each is committed before the provider hears of it, under an id that is also its idempotency key there. From then
 on nobody is believed but the provider itself, asked anew: `settle` reads what became of a charge and applies it.
-That makes webhooks, reminders and people who click twice the same thing, in any order and number.
+That makes webhooks, our own questions and people who click twice the same thing, in any order and number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from services.billing.domain.errors import (
     PaymentMethodMissing,
     RefundNotFound,
 )
-from services.billing.domain.events import ChargeDue, RefundDue, due
 from services.billing.domain.invoicing import Invoicing
 from services.billing.domain.money import Money
 from services.billing.domain.ports import (
@@ -34,8 +33,6 @@ from services.billing.domain.ports import (
 from services.billing.domain.reading import Reading
 from services.billing.domain.storage import Store
 
-CHECK_EVERY = timedelta(hours=1)
-"""Between two looks at a payment that is not decided, should no webhook say so."""
 SEND_WITHIN = timedelta(hours=20)
 """A charge that the provider has not seen by then is not sent any more: it forgets idempotency keys after a day."""
 ACTION_WITHIN = timedelta(days=1)
@@ -125,20 +122,6 @@ class Charges:
         charge = await self._apply(caller, charge_id, found, by_payer)
         return Settled(charge, found.client_secret if charge.state is PaymentState.ACTION_NEEDED else "")
 
-    async def check(self, charge_id: str, caller: Caller = BILLING) -> None:
-        """Settle a charge, and again until it is decided."""
-        if (await self.settle(charge_id, caller)).charge.live:
-            await self.store.run(lambda: self._again(caller, charge_id))
-
-    async def _again(self, caller: Caller, charge_id: str) -> None:
-        """Only who comes when it is time plans the next look, so that reminders do not multiply."""
-        await self.store.lock((await self._get(charge_id)).organisation_id)
-        charge = await self._get(charge_id)
-        if charge.live and charge.check_time <= self.now():
-            later = self.now() + CHECK_EVERY
-            await self.store.put_charge(replace(charge, check_time=later))
-            await self.store.remind(due(ChargeDue, caller, charge.organisation_id, charge_id), later)
-
     async def _ask(self, charge: Charge) -> ProviderCharge | None:
         found = await self.payments.find_charge(charge.charge_id)
         if found is None and self._sendable(charge) and await self._owed(charge):
@@ -225,7 +208,7 @@ class Refunds:
         self.invoicing = invoicing
         self.now = now
 
-    async def settle(self, refund_id: str, caller: Caller = BILLING) -> Refund:
+    async def settle(self, refund_id: str) -> Refund:
         """As for charges; a bank may send back what was given back long ago.
 
         Raises: RefundNotFound; Unavailable if the provider cannot be asked.
@@ -238,19 +221,6 @@ class Refunds:
         if found is None and refund.state in LIVE:
             found = await self.payments.refund(order)
         return await self._apply(refund_id, found) if found else refund
-
-    async def check(self, refund_id: str, caller: Caller = BILLING) -> None:
-        """Settle a refund, and again until it is decided."""
-        if (await self.settle(refund_id, caller)).state in LIVE:
-            await self.store.run(lambda: self._again(caller, refund_id))
-
-    async def _again(self, caller: Caller, refund_id: str) -> None:
-        await self.store.lock((await self._get(refund_id)).organisation_id)
-        refund = await self._get(refund_id)
-        if refund.state in LIVE and refund.check_time <= self.now():
-            later = self.now() + CHECK_EVERY
-            await self.store.put_refund(replace(refund, check_time=later))
-            await self.store.remind(due(RefundDue, caller, refund.organisation_id, refund_id), later)
 
     async def _order(self, refund: Refund) -> RefundOrder:
         charge = await self.store.charge(refund.charge_id)

@@ -167,10 +167,7 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """One attempt to have an invoice paid. Its id is the idempotency key at the provider.
-
-    `check_time`: when the provider is asked about it, as long as it is not decided.
-    """
+    """One attempt to have an invoice paid. Its id is the idempotency key at the provider."""
 
     charge_id: str
     organisation_id: OrganisationId
@@ -180,7 +177,6 @@ class Charge:
     currency: str
     state: PaymentState
     create_time: datetime
-    check_time: datetime
     provider_id: str = ""
     failure: str = ""
 
@@ -192,7 +188,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """Part of a charge that is given back. Its id is the idempotency key at the provider; `check_time` as there."""
+    """Part of a charge that is given back. Its id is the idempotency key at the provider."""
 
     refund_id: str
     organisation_id: OrganisationId
@@ -201,9 +197,17 @@ class Refund:
     currency: str
     state: PaymentState
     create_time: datetime
-    check_time: datetime
     provider_id: str = ""
     failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A charge or refund that the provider is to be asked about; `request_id` and `traceparent` say because of what."""
+
+    object_id: str
+    request_id: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

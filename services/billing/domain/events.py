@@ -117,24 +117,6 @@ class InvoiceDue(Event):
     invoice_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeDue(Event):
-    """The provider is to be asked about a charge."""
-
-    type: ClassVar[str] = "tulle.billing.v1.ChargeDue"
-    resource: ClassVar[str] = "charge"
-    charge_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefundDue(Event):
-    """The provider is to be asked about a refund."""
-
-    type: ClassVar[str] = "tulle.billing.v1.RefundDue"
-    resource: ClassVar[str] = "refund"
-    refund_id: str
-
-
 def due(kind: type[Event], caller: Caller, organisation_id: OrganisationId, object_id: str) -> Event:
     """The reminder of that kind about an object."""
     return kind.by(caller, object_id, organisation_id, **{f"{kind.resource}_id": object_id})

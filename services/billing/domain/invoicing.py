@@ -20,7 +20,7 @@ from services.billing.domain.entities import (
     SubscriptionState,
     tax_of,
 )
-from services.billing.domain.events import ChargeDue, InvoiceDue, InvoicePaid, PaymentFailed, RefundDue, due
+from services.billing.domain.events import InvoiceDue, InvoicePaid, PaymentFailed, due
 from services.billing.domain.ledger import Account, Transfer
 from services.billing.domain.lifecycle import Lifecycle
 from services.billing.domain.storage import Store
@@ -122,10 +122,9 @@ class Invoicing:
             currency=invoice.currency,
             state=PaymentState.CREATED,
             create_time=now,
-            check_time=now,
         )
         await self.store.put_charge(charge)
-        await self.store.remind(due(ChargeDue, caller, charge.organisation_id, charge.charge_id), now)
+        await self.store.ask(caller, charge.charge_id, now)
         return charge
 
     async def captured(self, caller: Caller, charge: Charge) -> None:
@@ -171,11 +170,10 @@ class Invoicing:
             currency=charge.currency,
             state=PaymentState.CREATED,
             create_time=now,
-            check_time=now,
         )
         await self._post(posting.refund_begun(refund, now))
         await self.store.put_refund(refund)
-        await self.store.remind(due(RefundDue, caller, refund.organisation_id, refund.refund_id), now)
+        await self.store.ask(caller, refund.refund_id, now)
         return refund
 
     async def credit(self, caller: Caller, invoice: Invoice, off: int) -> Invoice:
@@ -220,7 +218,7 @@ class Invoicing:
     async def _close(self, caller: Caller, invoice: Invoice, state: InvoiceState) -> Invoice:
         """Nothing is due of it any more; what is still being charged for it is cancelled soon."""
         if charge := await self.live_charge(invoice):
-            await self.store.remind(due(ChargeDue, caller, charge.organisation_id, charge.charge_id), self.now())
+            await self.store.ask(caller, charge.charge_id, self.now())
         return await self._keep(replace(invoice, state=state, next_attempt_time=None))
 
     async def _keep(self, invoice: Invoice) -> Invoice:

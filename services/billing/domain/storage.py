@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
-from mesh.model import Event, OrganisationId
+from mesh.model import Caller, Event, OrganisationId
 from services.billing.domain.drift import Reconciled
 from services.billing.domain.entities import (
     Charge,
@@ -14,6 +14,7 @@ from services.billing.domain.entities import (
     Customer,
     Entity,
     Invoice,
+    Question,
     Refund,
     Subscription,
     Use,
@@ -131,8 +132,20 @@ class PaymentStore(Protocol):
     async def put_refund(self, refund: Refund) -> None:
         """Keep it, or what has become of it."""
 
-    async def take_notice(self, notice_id: str, kind: str, reminder: Event | None, now: datetime) -> bool:
-        """Keep that the provider told us something, and publish the reminder now; nothing and False if it is known."""
+    async def ask(self, caller: Caller, object_id: str, at: datetime) -> None:
+        """Have the provider asked then about a charge or refund, also if somebody is asking already."""
+
+    async def claim_question(self, now: datetime, until: datetime) -> Question | None:
+        """The charge or refund that is to be asked about, longest due first; nobody else is given it until then."""
+
+    async def answered(self, object_id: str, until: datetime, again: datetime | None) -> None:
+        """Give back what was claimed `until` then, to be asked again or no more; nothing if it is asked anew since."""
+
+    async def take_notice(self, caller: Caller, notice_id: str, kind: str, object_id: str, now: datetime) -> bool:
+        """Keep that the provider told us something, and have it asked about the charge or refund, if one is named.
+
+        Nothing, and False, if that is known.
+        """
 
 
 class ReconciliationStore(Protocol):

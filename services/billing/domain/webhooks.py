@@ -1,7 +1,7 @@
 """What the payment provider tells us: believed only as a hint to ask it what became of a charge or refund.
 
-Each event is kept once, in one statement with the reminder that comes of it, and answered; what it says is not looked
-at. The reminder reads the provider's present state, so that events may come late, doubled and in any order.
+Each event is kept once, in one statement with the question that comes of it, and answered; what it says is not looked
+at. The question is for the provider's present state, so that events may come late, doubled and in any order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mesh.model import Caller, Event
+from mesh.model import Caller
 from services.billing.domain.errors import WebhookForged, WebhookMalformed, WebhookStale
-from services.billing.domain.events import ChargeDue, RefundDue, due
 from services.billing.domain.storage import Store
 
 FRESH_FOR = timedelta(minutes=5)
@@ -52,15 +51,15 @@ class Webhooks:
         now = self.now()
         verify(body, signature, self.secrets(), now)
         notice = read(body)
-        return await self.store.take_notice(notice.notice_id, notice.kind, await self._reminder(caller, notice), now)
+        return await self.store.take_notice(caller, notice.notice_id, notice.kind, await self._about(notice), now)
 
-    async def _reminder(self, caller: Caller, notice: Notice) -> Event | None:
-        """What is not about a charge or refund of ours needs none: others may use the same account."""
-        if notice.charge_id and (charge := await self.store.charge(notice.charge_id)):
-            return due(ChargeDue, caller, charge.organisation_id, charge.charge_id)
-        if notice.refund_id and (refund := await self.store.refund(notice.refund_id)):
-            return due(RefundDue, caller, refund.organisation_id, refund.refund_id)
-        return None
+    async def _about(self, notice: Notice) -> str:
+        """The charge or refund of ours that it is about, if any: others may use the same account."""
+        if notice.charge_id and await self.store.charge(notice.charge_id):
+            return notice.charge_id
+        if notice.refund_id and await self.store.refund(notice.refund_id):
+            return notice.refund_id
+        return ""
 
 
 def verify(body: bytes, signature: str, secrets: Sequence[str], now: datetime) -> None:

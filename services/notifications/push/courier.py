@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import httpx
 import structlog
 
+from infra.lanes import Lanes
 from mesh.model import Error
 from mesh.tasks import together
 from services.notifications.push.domain import LEASE, Answer, Endpoint, Pushes, Unclear
@@ -67,18 +68,7 @@ class PushWorker:
 
     async def run(self) -> None:
         """Send, and give up what nobody knows of, until cancelled."""
-        await together(self._sweep(), *(self._lane() for _ in range(COURIERS)))
-
-    async def _lane(self) -> None:
-        while True:
-            try:
-                while await self._pushes.send_next():
-                    pass
-            except Error as error:
-                log.warning("pushing_failed", exc_info=error)
-            except Exception as error:
-                log.error("push_broken", exc_info=error)
-            await asyncio.sleep(PUSH_POLL * random.uniform(0.5, 1.5))
+        await together(self._sweep(), Lanes("pushing", self._pushes.send_next, COURIERS, PUSH_POLL).run())
 
     async def _sweep(self) -> None:
         while True:

@@ -18,9 +18,6 @@ class Kept(Protocol):
     def store(self) -> Store:
         """The store."""
 
-    async def reminded(self) -> int:
-        """How many reminders will be published."""
-
     async def reconciliations(self) -> list[tuple[date, int]]:
         """The days that were compared, and how many movements of each."""
 
@@ -28,9 +25,6 @@ class Kept(Protocol):
 class InMemory:
     def __init__(self) -> None:
         self.store = FakeStore()
-
-    async def reminded(self) -> int:
-        return len(self.store.reminders)
 
     async def reconciliations(self) -> list[tuple[date, int]]:
         return [(one.day, one.compared) for one in self.store.reconciled.values()]
@@ -40,10 +34,6 @@ class InPostgres:
     def __init__(self, database: Database) -> None:
         self.store = PostgresStore(database)
         self.database = database
-
-    async def reminded(self) -> int:
-        async with self.database.connection() as connection:
-            return int(await connection.fetchval("SELECT count(*) FROM outbox WHERE publish_at IS NOT NULL"))
 
     async def reconciliations(self) -> list[tuple[date, int]]:
         async with self.database.connection() as connection:

@@ -24,7 +24,6 @@ from services.billing.domain.entities import (
     SubscriptionState,
     Use,
 )
-from services.billing.domain.events import ChargeDue, due
 from services.billing.domain.money import Money
 from services.billing.domain.ports import ProviderEntry
 from tests.contract.billing.stores import Kept
@@ -32,6 +31,7 @@ from tests.fakes.billing import ENTITY
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=31)
+CAUSE = Caller("gateway", request_id="request_1", traceparent="00-1-2-01")
 ADAS, BOBS = OrganisationId("organisation_ada"), OrganisationId("organisation_bob")
 
 
@@ -90,7 +90,6 @@ def charge(name: str = "1", of: str = "1") -> Charge:
         currency="EUR",
         state=PaymentState.CREATED,
         create_time=NOON,
-        check_time=NOON,
     )
 
 
@@ -244,7 +243,7 @@ async def test_charges_and_refunds_are_kept(kept: Kept) -> None:
     await kept.store.put_invoice(issued())
     await kept.store.put_charge(charge())
     assert await kept.store.charge("charge_1") == charge()
-    failed = replace(charge(), state=PaymentState.FAILED, check_time=LATER, provider_id="pi_1", failure="declined")
+    failed = replace(charge(), state=PaymentState.FAILED, provider_id="pi_1", failure="declined")
     await kept.store.put_charge(failed)
     await kept.store.put_charge(charge("2"))
     assert list(await kept.store.charges("invoice_1")) == [failed, charge("2")]
@@ -256,10 +255,9 @@ async def test_charges_and_refunds_are_kept(kept: Kept) -> None:
         currency="EUR",
         state=PaymentState.CREATED,
         create_time=NOON,
-        check_time=NOON,
     )
     await kept.store.put_refund(refund)
-    done = replace(refund, state=PaymentState.SUCCEEDED, check_time=LATER, provider_id="re_1")
+    done = replace(refund, state=PaymentState.SUCCEEDED, provider_id="re_1")
     await kept.store.put_refund(done)
     assert (await kept.store.refund("refund_1"), list(await kept.store.refunds("charge_1"))) == (done, [done])
     assert (await kept.store.refund("refund_2"), await kept.store.charge("charge_3")) == (None, None)
@@ -303,13 +301,52 @@ async def test_uses_have_a_bound(kept: Kept) -> None:
     assert await kept.store.use(replace(use, usage_id="else", quantity=20), 20) is not None
 
 
+async def claimed(kept: Kept, now: datetime, until: datetime) -> str | None:
+    """What the provider is to be asked about now; whoever asked is known."""
+    found = await kept.store.claim_question(now, until)
+    assert not found or (found.request_id, found.traceparent) == (CAUSE.request_id, CAUSE.traceparent)
+    return found.object_id if found else None
+
+
 async def test_notices_are_taken_once(kept: Kept) -> None:
-    """What the provider tells is kept once with its reminder; again, it is neither kept nor reminded of."""
-    reminder = due(ChargeDue, Caller("billing"), ADAS, "charge_1")
-    taken = [await kept.store.take_notice(one, "paid", reminder, NOON) for one in ("evt_1", "evt_1", "evt_2")]
-    assert taken == [True, False, True]
-    assert await kept.store.take_notice("evt_3", "else", None, NOON)
-    assert await kept.reminded() == 2
+    """What the provider tells is kept once with the question that comes of it; again, nothing comes of it."""
+    assert await kept.store.take_notice(CAUSE, "evt_1", "paid", "charge_1", NOON)
+    assert await claimed(kept, NOON, LATER) == "charge_1"
+    assert not await kept.store.take_notice(CAUSE, "evt_1", "paid", "charge_1", NOON)
+    assert await claimed(kept, NOON, LATER) is None
+    assert await kept.store.take_notice(CAUSE, "evt_2", "else", "", NOON)
+    assert await claimed(kept, NOON, LATER) is None
+    assert await kept.store.take_notice(CAUSE, "evt_3", "paid", "charge_1", NOON)
+    assert await claimed(kept, NOON, LATER) == "charge_1"
+
+
+async def test_questions_are_claimed_by_one_at_a_time(kept: Kept) -> None:
+    """The one that waits longest first, none before its time; who does not come back leaves it to the next."""
+    second = timedelta(seconds=1)
+    for name, at in (("charge_1", NOON), ("refund_1", NOON - second), ("charge_2", NOON + second)):
+        await kept.store.ask(CAUSE, name, at)
+    found = await asyncio.gather(*(claimed(kept, NOON, LATER) for _ in range(4)))
+    assert sorted(one for one in found if one) == ["charge_1", "refund_1"]
+    assert await claimed(kept, NOON + second, LATER) == "charge_2"
+    assert await claimed(kept, LATER - second, LATER) is None
+    again = [await claimed(kept, LATER, LATER + second) for _ in range(4)]
+    assert sorted(one for one in again if one) == ["charge_1", "charge_2", "refund_1"]
+
+
+async def test_what_is_answered_is_asked_again_or_no_more(kept: Kept) -> None:
+    """As whoever claimed it says, unless somebody asked anew since, or they came too late."""
+    for again in (LATER, None):
+        await kept.store.ask(CAUSE, "charge_1", NOON)
+        assert await claimed(kept, NOON, LATER) == "charge_1"
+        await kept.store.ask(CAUSE, "charge_1", NOON)
+        await kept.store.answered("charge_1", LATER, again)
+        assert await claimed(kept, NOON, LATER) == "charge_1"
+    await kept.store.answered("charge_1", LATER, NOON)
+    assert await claimed(kept, NOON, LATER) == "charge_1"
+    await kept.store.answered("charge_1", NOON, None)
+    assert await claimed(kept, LATER, LATER) == "charge_1"
+    await kept.store.answered("charge_1", LATER, None)
+    assert await claimed(kept, LATER, LATER) is None
 
 
 async def test_moved_money_is_known_by_the_providers_ids(kept: Kept) -> None:
@@ -325,7 +362,6 @@ async def test_moved_money_is_known_by_the_providers_ids(kept: Kept) -> None:
         currency="EUR",
         state=PaymentState.SUCCEEDED,
         create_time=NOON,
-        check_time=NOON,
         provider_id="re_1",
     )
     await kept.store.put_charge(paid)

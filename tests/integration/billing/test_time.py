@@ -1,7 +1,8 @@
-"""A year of a customer in PostgreSQL: reminders wait in the outbox, and the clock moves from one to the next."""
+"""A year of a customer in PostgreSQL: reminders wait in the outbox, questions beside it, and the clock moves."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from services.billing.domain.billing import Billing
 from services.billing.domain.charging import BILLING
 from services.billing.domain.entities import Invoice, InvoiceState, SubscriptionState
 from services.billing.domain.ledger import Account
-from services.billing.domain.ports import ProviderState
+from services.billing.domain.ports import ProviderCharge, ProviderState
 from services.billing.domain.subscriptions import Wanted
 from services.billing.events import subscriptions
 from services.billing.main import Settings
@@ -59,13 +60,35 @@ class Year:
         return await self.store.balance(ADAS, account, "EUR")
 
     async def pass_time(self, **time: float) -> None:
-        """Publish to billing what falls due, in its order and as the consumer does, each twice."""
+        """Publish to billing what falls due, in its order and as the consumer does, each twice; ask the provider."""
         until = self.now + timedelta(**time)
-        while due := await self._next(until):
-            self.now = max(self.now, due["publish_at"])
-            for _ in range(2):
-                await self._consume(due)
+        await self._ask()
+        while (next_ := await self._when()) and next_ <= until:
+            self.now = max(self.now, next_)
+            await self._ask()
+            if due := await self._next(self.now):
+                for _ in range(2):
+                    await self._consume(due)
+                await self._ask()
         self.now = until
+
+    async def _when(self) -> datetime | None:
+        """When something happens by itself."""
+        async with self.database.connection() as connection:
+            found: datetime | None = await connection.fetchval(
+                "SELECT least((SELECT min(publish_at) FROM outbox WHERE published_at IS NULL),"
+                " (SELECT min(ask_time) FROM questions))"
+            )
+        return found
+
+    async def _ask(self) -> None:
+        """Ask the provider whatever is due now, as the service's worker does."""
+        asking = True
+        while asking:
+            try:
+                asking = await self.billing.asking.ask_next()
+            except Unavailable:
+                continue
 
     async def _next(self, until: datetime) -> Any:
         async with self.database.connection() as connection:
@@ -80,10 +103,7 @@ class Year:
         message: Any = getattr(events_pb2, due["type"].rpartition(".")[2])
         event = _received(message.FromString(due["payload"]))
         handler = subscriptions(self.billing)[message]
-        try:
-            await self.database.run(lambda: handler(event))
-        except Unavailable:  # then it is parked, and tried again
-            await self.database.run(lambda: handler(event))
+        await self.database.run(lambda: handler(event))
 
 
 def _received(payload: Any) -> Received:
@@ -161,3 +181,25 @@ async def test_a_changing_year(year: Year) -> None:
     assert {one.state for one in await year.invoices()} == {InvoiceState.PAID}
     assert await year.holds(Account.CLEARING) == year.payments.holds("EUR") > 0
     assert {await year.holds(account) for account in (Account.RECEIVABLE, Account.CREDIT, Account.REFUNDS)} == {0}
+
+
+async def test_a_slow_provider_holds_no_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While all who ask wait for its answer, everybody else has the database."""
+    async with open_database(settings.model_copy(update={"postgres_connections": 1})) as database:
+        year, asked, answer = Year(database), asyncio.Semaphore(0), asyncio.Event()
+        find = year.payments.find_charge
+
+        async def slow(charge_id: str) -> ProviderCharge | None:
+            asked.release()
+            await answer.wait()
+            return await find(charge_id)
+
+        monkeypatch.setattr(year.payments, "find_charge", slow)
+        await year.card("ok")
+        await year.start("team-monthly")
+        asking = asyncio.create_task(year.billing.asking.ask_next())
+        await asked.acquire()
+        assert [one.state for one in await year.invoices()] == [InvoiceState.OPEN]
+        answer.set()
+        assert await asking
+        assert [one.state for one in await year.invoices()] == [InvoiceState.PAID]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Unavailable
-from services.billing.domain import errors
+from services.billing.domain import asking, errors
+from services.billing.domain.asking import AGAIN, CHECK_EVERY, LEASE
 from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
-from services.billing.domain.events import ChargeDue, InvoiceDue, PaymentFailed
+from services.billing.domain.events import InvoiceDue, PaymentFailed
 from services.billing.domain.ledger import Account
 from services.billing.domain.ports import ProviderCharge, ProviderMethod, ProviderState
 from services.billing.domain.reconciliation import Reconciliation
@@ -76,14 +78,80 @@ async def test_a_payer_confirms(world: World) -> None:
     assert (await world.billing.charges.pay(ADA, invoice.invoice_id)) == (paid, None)
 
 
-async def test_reminders_do_not_multiply(world: World) -> None:
-    """However often a charge that is not decided is looked at, one reminder of it waits."""
+async def test_who_is_not_decided_is_asked_about_each_hour(world: World) -> None:
+    """However often a charge is looked at in between; once it is decided, nobody asks any more."""
     await world.card("slow")
     await world.start()
     await world.pass_time()
+    charge_id = world.charges[0].charge_id
     for _ in range(5):
-        await world.billing.charges.check(world.charges[0].charge_id)
-    assert sum(isinstance(event, ChargeDue) for _, event in world.store.reminders) == 1
+        await world.billing.charges.settle(charge_id)
+    assert world.store.questions == {charge_id: world.now + CHECK_EVERY}
+    world.payments.decide(charge_id, ProviderState.SUCCEEDED)
+    await world.pass_time(hours=1)
+    assert (world.store.questions, world.charges[0].state) == ({}, PaymentState.SUCCEEDED)
+
+
+async def test_a_provider_that_is_away_is_asked_again_soon(world: World) -> None:
+    """Nothing is held open meanwhile, and the payment is made when it is back."""
+    await world.card()
+    world.payments.cuts = 3
+    await world.start()
+    with pytest.raises(Unavailable):
+        await world.billing.asking.ask_next()
+    assert not await world.billing.asking.ask_next()
+    assert list(world.store.questions.values()) == [world.now + AGAIN]
+    await world.pass_time(minutes=1)
+    assert world.invoices[0].state is InvoiceState.PAID
+
+
+async def test_whoever_dies_while_asking_is_followed_by_another(world: World) -> None:
+    """Their claim holds for LEASE; then the same question is asked by whoever comes."""
+    await world.card()
+    await world.start()
+    until = world.now + LEASE
+    claimed = await world.store.claim_question(world.now, until)
+    assert claimed
+    assert claimed.object_id == world.charges[0].charge_id
+    assert not await world.billing.asking.ask_next()
+    world.now = until
+    assert await world.billing.asking.ask_next()
+    assert world.invoices[0].state is InvoiceState.PAID
+
+
+async def test_a_question_that_breaks_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is told and asked again an hour later; the others are answered."""
+    for caller in (ADA, BOB):
+        await world.card(caller=caller)
+        await world.start(caller=caller)
+    find, broken = world.payments.find_charge, min(world.store.questions)
+
+    async def breaks(charge_id: str) -> ProviderCharge | None:
+        if charge_id == broken:
+            raise TypeError
+        return await find(charge_id)
+
+    monkeypatch.setattr(world.payments, "find_charge", breaks)
+    with pytest.raises(TypeError):
+        await world.billing.asking.ask_next()
+    assert await world.billing.asking.ask_next()
+    assert not await world.billing.asking.ask_next()
+    assert world.store.questions == {broken: world.now + CHECK_EVERY}
+
+
+async def test_a_provider_that_hangs_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question has its time; then the next one has its turn."""
+    await world.card()
+    await world.start()
+
+    async def hang(charge_id: str) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(world.payments, "find_charge", hang)
+    monkeypatch.setattr(asking, "WITHIN", timedelta(milliseconds=10))
+    with pytest.raises(TimeoutError):
+        await world.billing.asking.ask_next()
+    assert list(world.store.questions.values()) == [world.now + AGAIN]
 
 
 async def test_who_confirms_too_late_pays_nothing(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from mesh.model import Caller, OrganisationId, SessionId, Unavailable, User, Use
 from services.billing.domain.billing import Billing
 from services.billing.domain.charging import BILLING
 from services.billing.domain.entities import Charge, Invoice, InvoiceState, Subscription
-from services.billing.domain.events import ChargeDue, InvoiceDue, RefundDue, SubscriptionDue
+from services.billing.domain.events import InvoiceDue, SubscriptionDue
 from services.billing.domain.ledger import Account
 from services.billing.domain.ports import ProviderState
 from services.billing.domain.subscriptions import Wanted
@@ -54,17 +55,25 @@ class World:
         return subscription_id
 
     async def pass_time(self, **time: float) -> None:
-        """Move the clock from reminder to reminder until so much time has passed."""
+        """Move the clock from reminder to reminder, and question to question, until so much time has passed."""
         until = self.now + timedelta(**time)
-        while due := sorted((at, i) for i, (at, _) in enumerate(self.store.reminders) if at <= until):
-            at, place = due[0]
-            self.now = max(self.now, at)
-            _, event = self.store.reminders.pop(place)
-            try:
-                await self.remind(event)
-            except Unavailable:
-                self.store.reminders.append((self.now + timedelta(seconds=1), event))
+        while (next_ := min(self.times, default=until + timedelta(1))) <= until:
+            self.now = max(self.now, next_)
+            await self.ask()
+            for place in [i for i, (at, _) in enumerate(self.store.reminders) if at <= self.now][:1]:
+                await self.remind(self.store.reminders.pop(place)[1])
         self.now = until
+
+    @property
+    def times(self) -> list[datetime]:
+        """When something happens by itself."""
+        return [*(at for at, _ in self.store.reminders), *self.store.questions.values()]
+
+    async def ask(self) -> None:
+        """Ask the provider whatever is due."""
+        while min(self.store.questions.values(), default=self.now + timedelta(1)) <= self.now:
+            with contextlib.suppress(Unavailable):
+                await self.billing.asking.ask_next()
 
     async def remind(self, event: object) -> None:
         """What the consumer of the event does."""
@@ -73,10 +82,6 @@ class World:
                 await self.billing.renewal.advance(BILLING, subscription_id)
             case InvoiceDue(invoice_id=invoice_id):
                 await self.billing.dunning.due(BILLING, invoice_id)
-            case ChargeDue(charge_id=charge_id):
-                await self.store.run(lambda: self.billing.charges.check(charge_id))
-            case RefundDue(refund_id=refund_id):
-                await self.store.run(lambda: self.billing.refunds.check(refund_id))
 
     def subscription(self, subscription_id: str) -> Subscription:
         """As it is now."""
