@@ -124,7 +124,9 @@ async def _gateway(platform: Platform, change: Change) -> AsyncIterator[tuple[in
     """Another gateway before the same services; yields its port and process id."""
     with tempfile.TemporaryDirectory(prefix="tb-") as folder:
         http, https, *_ = (port for port in range(FIRST_PORT + 8000, FIRST_PORT + 8900) if free(port))
-        addresses = replace(platform.layout.addresses, run_dir=folder, sds_dir=folder, http_port=http, https_port=https)
+        addresses = replace(
+            platform.layout.addresses, run_dir=folder, envoy_dir=folder, http_port=http, https_port=https
+        )
         _write(addresses, change)
         process = await asyncio.create_subprocess_exec(
             *envoys.command(GATEWAY, addresses), stdout=asyncio.subprocess.DEVNULL

@@ -74,7 +74,7 @@ def _manager(name: str, contract: Contract, addresses: Addresses) -> Config:
 
 def routes_path(addresses: Addresses) -> str:
     """The file of the route table."""
-    return f"{addresses.sds_dir}/{GATEWAY}.routes.yaml"
+    return f"{addresses.envoy_dir}/{GATEWAY}.routes.yaml"
 
 
 def _routes_file(addresses: Addresses) -> Config:

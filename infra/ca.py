@@ -3,7 +3,8 @@
 A folder `certs/` holds the authority (`ca/`) and one folder for each workload, laid out for
 proxies that watch it: `current` is a link to the newest set of files and is replaced by a rename,
 so that a reader finds a certificate and its own key or the old pair, never a mixture. What stands
-beside it (`cert.pem`, `key.pem`, `ca.pem`) are links through `current`.
+beside it (`cert.pem`, `key.pem`, `ca.pem`) are links through `current`, in which Envoys find the
+same as files of their own kind (mesh/certificates.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.limits import DAY, limit
+from mesh import certificates
 
 _CERTIFICATE_LIFE = limit("CERTIFICATE_LIFE", DAY, "s", "Of a workload's identity; renewed at half of it.")
 _AUTHORITY_LIFE = limit("AUTHORITY_LIFE", 365 * DAY, "s", "Of the local authority.")
@@ -81,9 +83,11 @@ def issue(
     certificate = _certificate(authority, key, tuple(names), uri, _now(now), life)
     fresh = folder / f"{_now(now):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     fresh.mkdir(mode=0o700)
-    _private(fresh / "key.pem", _key_pem(key))
-    (fresh / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (fresh / "ca.pem").write_bytes(authority.pem)
+    made = Identity(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key), authority.pem)
+    for name, pem in zip(FILES, (made.certificate, made.key, made.authority), strict=True):
+        _private(fresh / name, pem)
+    for name, text in _secrets(made).items():
+        _private(fresh / name, text.encode())
     _swap(folder, fresh)
     _remove_old(folder)
 
@@ -103,13 +107,17 @@ def read(folder: Path) -> Identity:
     return Identity(*((current / name).read_bytes() for name in FILES))
 
 
+def _secrets(identity: Identity) -> Mapping[str, str]:
+    return certificates.secrets(identity.certificate.decode(), identity.key.decode(), identity.authority.decode())
+
+
 def due(authority: Authority, folder: Path, now: datetime | None = None) -> bool:
     """Whether the certificate in `folder` is missing, another authority's or past half of its life.
 
     The other half is for a rotation that fails: hours in which somebody can look at it.
     """
     path = folder / "cert.pem"
-    if not path.exists():
+    if not path.exists() or any(not (folder / "current" / name).exists() for name in _secrets(read(folder))):
         return True
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc

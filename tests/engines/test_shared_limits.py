@@ -93,7 +93,7 @@ def _twin(first: Rig, folder: Path) -> Rig:
     (folder / "envoy").mkdir(mode=0o700)
     places: dict[str, Any] = {
         "run_dir": str(folder / "run"),
-        "sds_dir": str(folder / "envoy"),
+        "envoy_dir": str(folder / "envoy"),
         "http_port": http,
         "https_port": https,
     }

@@ -79,7 +79,7 @@ def static(stack: Stack) -> Iterator[Edge]:
 def twin(layout: Layout) -> Iterator[Addresses]:
     """A static gateway beside that of the stack, on ports of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        own = replace(layout.addresses, run_dir=folder, sds_dir=folder, http_port=free_port(), https_port=free_port())
+        own = replace(layout.addresses, run_dir=folder, envoy_dir=folder, http_port=free_port(), https_port=free_port())
         for path, text in envoys.files(GATEWAY, contract(), own).items():
             Path(path).write_text(text)
         process = subprocess.Popen(envoys.command(GATEWAY, own))

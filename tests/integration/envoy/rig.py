@@ -264,7 +264,7 @@ def _addresses(root: Path, contract: Contract) -> Addresses:
         run_dir=str(root / "run"),
         certs_dir=str(root / "certs"),
         secrets_dir=str(root / "secrets"),
-        sds_dir=str(root / "envoy"),
+        envoy_dir=str(root / "envoy"),
         descriptor_set=str(DESCRIPTOR_SET),
         ports=dict(zip(served, ports, strict=True)),
         http_port=http,

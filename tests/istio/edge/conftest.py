@@ -40,7 +40,7 @@ class IngressRig(Rig):
             return super().start(workload)
         if "istiod" not in self.processes:
             asyncio.run(self._control_plane())
-        file = Path(self.addresses.sds_dir, "ingress.yaml")
+        file = Path(self.addresses.envoy_dir, "ingress.yaml")
         config = bootstrap(GATEWAY, self.contract, self.addresses, self._place.ports["istiod"])
         file.write_text(envoy.dump(config))
         asyncio.run(self._run(GATEWAY, envoy_command(file), partial(listening_on, self.addresses.https_port)))

@@ -31,7 +31,7 @@ def test_each_sidecar_has_a_port_of_its_own() -> None:
 
 def test_certificates_are_watched_where_they_are_swapped() -> None:
     """The watched folder holds the link `current`, and every file is read through it."""
-    for config in certificates.sds("users", Addresses(certs_dir="/c")).values():
-        text = envoy.dump(config)
-        assert "path: /c/users\n" in text
-        assert "filename: /c/users/current/" in text
+    text = envoy.dump(certificates.mutual("users", Addresses(certs_dir="/c"), ["auth"]))
+    for name in certificates.secrets("", "", ""):
+        assert f"path: /c/users/current/{name}\n" in text
+    assert text.count("watched_directory:\n") == text.count("path: /c/users\n") == 2
