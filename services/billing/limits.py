@@ -36,6 +36,7 @@ limit(
     "The first payment of a subscription may take a day, and a look at it.",
 )
 limit("CHARGE_CHECK", asking.CHECK_EVERY.total_seconds(), "s", "Between looks at a payment, should no webhook come.")
+limit("PAYER_FIRST", charging.PAYER_FIRST.total_seconds(), "s", "For who pays to ask themselves; if they fail, we do.")
 limit("ASK_WITHIN", asking.WITHIN.total_seconds(), "s", "What became of a charge: several requests to the provider.")
 limit("ASK_LEASE", asking.LEASE.total_seconds(), "s", "More than ASK_WITHIN; then whoever was asking is dead.")
 limit("ASK_AGAIN", asking.AGAIN.total_seconds(), "s", "Until a provider that did not answer is asked again.")

@@ -38,6 +38,9 @@ SEND_WITHIN = timedelta(hours=20)
 ACTION_WITHIN = timedelta(days=1)
 """How long a payer may take to confirm a charge at their bank."""
 
+PAYER_FIRST = timedelta(seconds=5)
+"""Whoever is there to pay asks the provider themselves; if they fail, we do."""
+
 UNDECIDED = frozenset({ProviderState.PENDING, ProviderState.ACTION_NEEDED, ProviderState.DECLINED})
 """What may yet succeed at the provider."""
 STATES = {
@@ -101,7 +104,7 @@ class Charges:
             return charge
         if not customer.method:
             raise PaymentMethodMissing
-        return await self.invoicing.attempt(caller, invoice, customer)
+        return await self.invoicing.attempt(caller, invoice, customer, PAYER_FIRST)
 
     async def settle(self, charge_id: str, caller: Caller = BILLING, by_payer: bool = False) -> Settled:
         """Read what the provider says of a charge now, after sending it if need be, and apply it once.
@@ -189,7 +192,8 @@ class Charges:
             await self.invoicing.captured(caller, charge)
         elif charge.state is PaymentState.FAILED and by_payer and invoice.due and await self._outdated(charge):
             # At once, so that no crash leaves an invoice without its next attempt.
-            await self.invoicing.attempt(caller, invoice, await self.store.customer(charge.organisation_id))
+            customer = await self.store.customer(charge.organisation_id)
+            await self.invoicing.attempt(caller, invoice, customer, PAYER_FIRST)
         elif charge.state is PaymentState.FAILED:
             await self.invoicing.failed(caller, invoice)
 

@@ -110,8 +110,10 @@ class Invoicing:
         await self.attempt(caller, invoice, customer)
         return invoice
 
-    async def attempt(self, caller: Caller, invoice: Invoice, customer: Customer) -> Charge:
-        """Begin to charge what is due; the provider is asked after the commit."""
+    async def attempt(
+        self, caller: Caller, invoice: Invoice, customer: Customer, later: timedelta = timedelta(0)
+    ) -> Charge:
+        """Begin to charge what is due; the provider is asked after the commit, and so much `later` if need be."""
         now = self.now()
         charge = Charge(
             charge_id=new_id("charge", now.timestamp()),
@@ -124,7 +126,7 @@ class Invoicing:
             create_time=now,
         )
         await self.store.put_charge(charge)
-        await self.store.ask(caller, charge.charge_id, now)
+        await self.store.ask(caller, charge.charge_id, now + later)
         return charge
 
     async def captured(self, caller: Caller, charge: Charge) -> None:

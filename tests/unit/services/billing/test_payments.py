@@ -105,6 +105,20 @@ async def test_a_provider_that_is_away_is_asked_again_soon(world: World) -> None
     assert world.invoices[0].state is InvoiceState.PAID
 
 
+async def test_whoever_pays_is_not_in_the_way_of_the_worker(world: World) -> None:
+    """They ask the provider themselves, and have a moment for it; a payment that they lose is made all the same."""
+    await world.card("declined")
+    await world.start()
+    await world.pass_time(minutes=1)
+    await world.card()
+    world.payments.cuts = 1
+    with pytest.raises(Unavailable):
+        await world.billing.charges.pay(ADA, world.invoices[0].invoice_id)
+    assert not await world.billing.asking.ask_next()
+    await world.pass_time(seconds=5)
+    assert world.invoices[0].state is InvoiceState.PAID
+
+
 async def test_whoever_dies_while_asking_is_followed_by_another(world: World) -> None:
     """Their claim holds for LEASE; then the same question is asked by whoever comes."""
     await world.card()
