@@ -19,6 +19,7 @@ from bench.load import addresses
 from infra.local import control
 from infra.local.layout import FIRST_PORT, Layout, free, layout
 from infra.local.mailbox import Mailbox
+from infra.local.stack import WITH_PARENT
 from infra.migrations import dsn
 from infra.settings import StackSettings, inherited_environment
 
@@ -52,7 +53,7 @@ async def platform() -> AsyncIterator[Platform]:
             "TULLE_HTTP_PORT": str(http),
             "TULLE_HTTPS_PORT": str(https),
         }
-        command = (sys.executable, "-m", "infra.local.stack")
+        command = (sys.executable, "-m", "infra.local.stack", WITH_PARENT)
         process = await asyncio.create_subprocess_exec(*command, env=inherited_environment() | environment)
         try:
             stack = await _started(settings, process)

@@ -22,6 +22,7 @@ import httpx
 from infra.local import control
 from infra.local.layout import FIRST_PORT, Layout, free, layout
 from infra.local.mailbox import Mailbox
+from infra.local.stack import WITH_PARENT
 from infra.settings import StackSettings, inherited_environment
 from mesh.model import Error
 
@@ -127,7 +128,7 @@ async def site(plant: str = "") -> AsyncIterator[Site]:
             "TULLE_HTTP_PORT": str(settings.http_port),
             "TULLE_HTTPS_PORT": str(settings.https_port),
         }
-        command = (sys.executable, "-m", "faults.planted", plant)
+        command = (sys.executable, "-m", "faults.planted", plant, WITH_PARENT)
         process = await asyncio.create_subprocess_exec(
             *command, env=inherited_environment() | given, start_new_session=True
         )

@@ -1,9 +1,13 @@
-"""The stack as one process: `python -m infra.local.stack` is what `./tulle up` runs, in front or behind."""
+"""The stack as one process: `python -m infra.local.stack` is what `./tulle up` runs, in front or behind.
+
+`--with-parent`: it stops when whoever started it dies, however that is; for tests and benchmarks, which leave nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import shutil
 import signal
 import sys
@@ -19,6 +23,8 @@ from infra.local.units import certify, units
 from infra.settings import StackSettings
 
 Listener = Callable[[Supervisor], None]
+WITH_PARENT = "--with-parent"
+_PR_SET_PDEATHSIG = 1
 
 
 async def run(stack: Layout, changed: Listener, ready: Listener) -> None:
@@ -127,8 +133,16 @@ def _forget_sockets(stack: Layout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def stop_with_parent() -> None:
+    """Have the kernel send SIGTERM when the parent is gone (prctl(2)), where it can."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def main() -> None:
     """Run the stack that the settings name, silently."""
+    if WITH_PARENT in sys.argv[1:]:
+        stop_with_parent()
     try:
         asyncio.run(run(layout(StackSettings()), lambda supervisor: None, lambda supervisor: None))
     except Unusable as error:

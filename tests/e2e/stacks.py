@@ -23,6 +23,7 @@ from infra.local import control
 from infra.local.layout import Layout, layout
 from infra.local.mailbox import Mailbox
 from infra.local.operator import calling
+from infra.local.stack import WITH_PARENT
 from infra.settings import Mesh, StackSettings, Workers, development_environment
 from services import topology
 from services.auth.sealing import AesBox
@@ -69,7 +70,7 @@ class Stack:
         log = self.layout.folder("logs") / "stack.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "infra.local.stack"],
+                [sys.executable, "-m", "infra.local.stack", WITH_PARENT],
                 env=development_environment() | own,
                 stdout=output,
                 stderr=subprocess.STDOUT,

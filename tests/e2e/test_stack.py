@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,9 +18,10 @@ import pytest
 
 from infra.local import control
 from infra.local.layout import layout
+from infra.local.stack import WITH_PARENT
 from infra.settings import StackSettings, development_environment
 from services.topology import SERVICES
-from tests.e2e.people import eventually
+from tests.e2e.people import PATIENCE, eventually
 from tests.e2e.stacks import Stack
 from tests.servers import free_port
 
@@ -166,6 +167,27 @@ def test_ctrl_c_ends_a_start(elsewhere: dict[str, str], words: list[str], second
     said, _ = up.communicate(timeout=60)
     assert "Traceback" not in said
     nothing_is_left(elsewhere)
+
+
+def test_a_stack_may_stop_with_whoever_started_it(elsewhere: dict[str, str]) -> None:
+    """Killed without a word, a run of tests leaves no stack behind."""
+    start = (
+        f"import subprocess; subprocess.Popen([{sys.executable!r}, '-m', 'infra.local.stack', '{WITH_PARENT}']).wait()"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", start], cwd=ROOT, env=development_environment() | elsewhere)
+    place = layout(StackSettings(data_dir=Path(elsewhere["TULLE_DATA_DIR"])))
+    patiently(lambda: bool(control.told(place).get("processes")))
+    parent.kill()
+    parent.wait()
+    patiently(lambda: tulle(elsewhere, "status").returncode == 1)
+    nothing_is_left(elsewhere)
+
+
+def patiently(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.1)
 
 
 def nothing_is_left(settings: dict[str, str]) -> None:
