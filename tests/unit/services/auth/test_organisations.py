@@ -25,7 +25,8 @@ from services.auth.domain.errors import (
     TooManyInvitations,
     TooManyOrganisations,
 )
-from services.auth.domain.membership import MANAGER, MEMBER, OWNER
+from services.auth.domain.membership import MANAGER, MEMBER, OWNER, Invitation
+from services.auth.domain.organisations import Organisations
 from tests.unit.services.auth.conftest import ADA, BOUNDS, World
 
 BOB, EVE = "bob@example.com", "eve@example.com"
@@ -84,6 +85,21 @@ async def test_two_clicks_at_once_join_once(world: World) -> None:
     _, token = await world.invite(ada, BOB, MEMBER)
     both = await asyncio.gather(*(world.organisations.accept(bob, token) for _ in range(2)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in both) == ["BadToken", "Membership"]
+
+
+async def test_who_is_removed_as_they_join_is_told_so(world: World) -> None:
+    """Between joining and the answer somebody may have been taken out again."""
+    ada, bob = await world.founder(), await world.newcomer(BOB)
+    _, token = await world.invite(ada, BOB, MEMBER)
+
+    class Overtaken(Organisations):
+        async def _join(self, caller: Caller, invitation: Invitation) -> None:
+            await super()._join(caller, invitation)
+            await self.remove(ada, bob.signed_in.user_id)
+
+    old = world.organisations
+    with pytest.raises(MembershipEnded):
+        await Overtaken(old.store, old.accounts, old.bounds, old.now).accept(bob, token)
 
 
 async def test_an_invitation_is_the_address_s(world: World) -> None:
