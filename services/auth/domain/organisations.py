@@ -242,6 +242,7 @@ class Organisations:
     async def _join(self, caller: Caller, invitation: Invitation) -> None:
         user_id, most = caller.signed_in.user_id, self.bounds.organisations
         roster = await self._roster_of(invitation.organisation_id, user_id)
+        require(roster.stands_by(invitation), BadToken)
         role = roster.roles.get(user_id)
         if role is None:
             require(len(roster.roles) < self.bounds.members, OrganisationFull)

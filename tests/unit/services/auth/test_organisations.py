@@ -127,6 +127,23 @@ async def test_an_invitation_ends(world: World) -> None:
             await world.organisations.revoke_invitation(ada, gone.invitation_id)
 
 
+async def test_an_invitation_is_no_more_than_its_sender_may_give(world: World) -> None:
+    """Whoever was removed, or lost the right to it, lets nobody in by a mail sent before; with it back they do."""
+    ada = await world.founder()
+    bob = await world.joining(ada, BOB, OWNER)
+    me, eve = bob.signed_in.user_id, await world.newcomer(EVE)
+    _, token = await world.invite(bob, EVE, OWNER)
+    for role in (MANAGER, MEMBER):
+        await world.organisations.change_role(ada, me, role)
+        with pytest.raises(BadToken):
+            await world.organisations.accept(eve, token)
+    await world.organisations.remove(ada, me)
+    with pytest.raises(BadToken):
+        await world.organisations.accept(eve, token)
+    await world.organisations.accept(await world.caller(BOB), (await world.invite(ada, BOB, OWNER))[1])
+    assert (await world.organisations.accept(eve, token)).role == OWNER
+
+
 async def test_the_mail_says_to_what_somebody_is_invited(world: World) -> None:
     """The name, in which nothing is a link, and the role; the mail goes to the address whether or not it is known."""
     ada = await world.founder(name="Torres.example")
