@@ -25,7 +25,7 @@ class Once:
         async def step(request: Any, call: Call) -> bytes:
             if not request.request_id:
                 return await proceed(request, call)
-            digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+            digest = hashlib.sha256(_where(call) + request.SerializeToString(deterministic=True)).digest()
             return await port.once(
                 call.caller.principal,
                 method.path,
@@ -36,3 +36,8 @@ class Once:
             )
 
         return step
+
+
+def _where(call: Call) -> bytes:
+    """The organisation that no request names: the same words in another one are another request."""
+    return call.caller.user.organisation_id.encode() if call.caller.user else b""

@@ -56,6 +56,7 @@ DELETE FROM api_keys WHERE api_key_id = :api_key_id AND user_id = :user_id RETUR
 -- name: clean(now, batch)$
 WITH old_keys AS (
     DELETE FROM api_keys WHERE api_key_id IN (SELECT api_key_id FROM api_keys WHERE expire_time < :now LIMIT :batch)
+       AND expire_time < :now
     RETURNING 1
 )
 SELECT count(*)::integer FROM old_keys;

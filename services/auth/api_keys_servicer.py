@@ -9,8 +9,10 @@ from tulle.auth.v1 import api_keys_pb2 as pb
 from tulle.auth.v1 import auth_pb2
 
 from mesh.call import Call
+from mesh.model import Violation
 from services.auth.convert import api_key_to_pb, new_api_key_to_pb
 from services.auth.domain.api_keys import ApiKeys
+from services.auth.domain.errors import BadExpireTime
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,10 @@ class ApiKeysServicer:
 
 
 def _end(request: pb.CreateApiKeyRequest | pb.RotateApiKeyRequest) -> datetime | None:
-    return request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
+    """Raises: BadExpireTime for what no calendar has, which a timestamp may say over gRPC."""
+    if not request.HasField("expire_time"):
+        return None
+    try:
+        return request.expire_time.ToDatetime(UTC)
+    except ValueError as error:
+        raise BadExpireTime(violations=(Violation("expire_time", "is no time"),)) from error

@@ -1,7 +1,14 @@
 -- Every statement about passkeys, by name (aiosql), as in queries.sql.
 
--- name: open_challenge(challenge, session_id, expire_time)!
-INSERT INTO passkey_challenges (challenge, session_id, expire_time) VALUES (:challenge, :session_id, :expire_time);
+-- name: open_challenge(challenge, session_id, expire_time)$
+-- FOR KEY SHARE: whoever ends the session waits, or this sees that it is gone.
+WITH living AS (
+    SELECT session_id FROM sessions WHERE session_id = :session_id FOR KEY SHARE
+)
+INSERT INTO passkey_challenges (challenge, session_id, expire_time)
+SELECT :challenge, :session_id, :expire_time::timestamptz
+ WHERE :session_id::text IS NULL OR EXISTS (SELECT FROM living)
+RETURNING challenge;
 
 -- name: close_challenge(challenge, session_id, now)$
 DELETE FROM passkey_challenges

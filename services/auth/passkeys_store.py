@@ -23,9 +23,12 @@ class PostgresPasskeys:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def open_challenge(self, challenge: bytes, session_id: SessionId | None, expires: datetime) -> None:
+    async def open_challenge(self, challenge: bytes, session_id: SessionId | None, expires: datetime) -> bool:
         async with self.database.connection() as connection:
-            await sql.open_challenge(connection, challenge=challenge, session_id=session_id, expire_time=expires)
+            opened = await sql.open_challenge(
+                connection, challenge=challenge, session_id=session_id, expire_time=expires
+            )
+        return opened is not None
 
     async def close_challenge(self, challenge: bytes, session_id: SessionId | None, now: datetime) -> bool:
         async with self.database.connection() as connection:

@@ -265,7 +265,7 @@ UPDATE accounts SET recovery_codes = array_remove(recovery_codes, :code::bytea)
 -- name: set_roles(user_id, version, roles, event)$
 -- Locks the administrators, so that two of them cannot take each other's role at once.
 WITH administrators AS (
-    SELECT user_id FROM accounts WHERE 'administrator' = ANY (roles) ORDER BY user_id FOR UPDATE
+    SELECT user_id FROM accounts WHERE 'administrator' = ANY (roles) ORDER BY user_id FOR NO KEY UPDATE
 ), changed AS (
     UPDATE accounts SET roles = :roles::text[], version = version + 1
      WHERE user_id = :user_id AND version = :version

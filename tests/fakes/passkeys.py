@@ -20,8 +20,11 @@ class FakePasskeys:
         self._passkeys: dict[str, Passkey] = {}
         self._challenges: dict[bytes, tuple[SessionId | None, datetime]] = {}
 
-    async def open_challenge(self, challenge: bytes, session_id: SessionId | None, expires: datetime) -> None:
+    async def open_challenge(self, challenge: bytes, session_id: SessionId | None, expires: datetime) -> bool:
+        if session_id is not None and session_id not in self._store.kept:
+            return False
         self._challenges[challenge] = (session_id, expires)
+        return True
 
     async def close_challenge(self, challenge: bytes, session_id: SessionId | None, now: datetime) -> bool:
         whose, expires = self._challenges.get(challenge, (None, now))

@@ -79,6 +79,10 @@ class ApiKey:
         """Whether the secret before the last rotation is still good."""
         return self.previous_expire_time is not None and self.previous_expire_time > now
 
+    def shown(self, now: datetime) -> ApiKey:
+        """The key as its owner sees it: a grace that has run out is none."""
+        return self if self.in_grace(now) else replace(self, previous_hash=None, previous_expire_time=None)
+
     def rotated(self, secret_hash: bytes, grace: timedelta, expire_time: datetime, now: datetime) -> ApiKey:
         """The key with a new secret; of the old ones only the last is good, for `grace`."""
         return replace(
@@ -167,7 +171,8 @@ class ApiKeys:
 
     async def list_api_keys(self, caller: Caller) -> Sequence[ApiKey]:
         """Your keys that have not expired, oldest first."""
-        return await self.store.api_keys(caller.signed_in.user_id, self.now())
+        now = self.now()
+        return [key.shown(now) for key in await self.store.api_keys(caller.signed_in.user_id, now)]
 
     async def rotate(
         self,

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from mesh.model import Caller, new_id
 from services.auth.domain.entities import Account, Mail, MailKind, MailRequested
+from services.auth.domain.membership import as_mailed
 
 PREFIX = {4: 24, 6: 48}
 """What one household, office or mast shares, in bits."""
@@ -38,7 +39,7 @@ class Devices:
             kind=MailKind.NEW_DEVICE,
             email=account.email,
             create_time=now,
-            details={"device": device, "log_in_time": now.isoformat()},
+            details={"device": as_mailed(device), "log_in_time": now.isoformat()},
         )
         event = MailRequested.of(caller, notice)
         return Arrival(device_hash=self._hash(account, device, caller), most=self.most, notice=notice, event=event)

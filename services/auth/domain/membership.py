@@ -93,6 +93,11 @@ class Roster:
         require(not self.is_personal, PersonalOrganisation)
         return self
 
+    def stands_by(self, invitation: Invitation) -> bool:
+        """Whether whoever sent an invitation may still give its role."""
+        sender = self.roles.get(invitation.inviter_id)
+        return sender == OWNER or (sender == MANAGER and invitation.role != OWNER)
+
     def role_of(self, user_id: UserId) -> str:
         """Somebody's role. Raises: MemberNotFound."""
         require(user_id in self.roles, MemberNotFound)

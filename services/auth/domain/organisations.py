@@ -129,12 +129,7 @@ class Organisations:
 
     async def current(self, caller: Caller) -> Membership:
         """That of the caller's token. Raises: MembershipEnded."""
-        organisation_id = caller.signed_in.organisation_id
-        own = await self.memberships(caller)
-        found = next((one for one in own if one.organisation_id == organisation_id), None)
-        if found is None:
-            raise MembershipEnded
-        return found
+        return await self._membership(caller, caller.signed_in.organisation_id)
 
     async def rename(self, caller: Caller, name: str) -> Membership:
         """Give the organisation another name. Raises: PersonalOrganisation."""
@@ -222,7 +217,8 @@ class Organisations:
     async def accept(self, caller: Caller, token: str) -> Membership:
         """Join the organisation of an invitation. Who is in it already keeps their role.
 
-        Raises: BadToken; InvitationForAnother; OrganisationFull; TooManyOrganisations; Conflict.
+        Raises: BadToken; InvitationForAnother; OrganisationFull; TooManyOrganisations; Conflict; MembershipEnded if
+        they were taken out again at once.
         """
         mail_id, own = self.accounts.mail_id(token), await self.accounts.authentication.own(caller)
 
@@ -234,12 +230,19 @@ class Organisations:
             await self._join(caller, invitation)
             return invitation.organisation_id
 
-        joined = await _overtaking(attempt)
-        return next(one for one in await self.memberships(caller) if one.organisation_id == joined)
+        return await self._membership(caller, await _overtaking(attempt))
+
+    async def _membership(self, caller: Caller, organisation_id: OrganisationId) -> Membership:
+        own = await self.memberships(caller)
+        found = next((one for one in own if one.organisation_id == organisation_id), None)
+        if found is None:
+            raise MembershipEnded
+        return found
 
     async def _join(self, caller: Caller, invitation: Invitation) -> None:
         user_id, most = caller.signed_in.user_id, self.bounds.organisations
         roster = await self._roster_of(invitation.organisation_id, user_id)
+        require(roster.stands_by(invitation), BadToken)
         role = roster.roles.get(user_id)
         if role is None:
             require(len(roster.roles) < self.bounds.members, OrganisationFull)

@@ -13,7 +13,7 @@ from mesh.model import Caller, Conflict, SessionId, UserId, new_id, require
 from services.auth.domain.accounts import Accounts
 from services.auth.domain.authentication import Authentication
 from services.auth.domain.entities import Account, Issued, Mail, MailKind, MailRequested
-from services.auth.domain.errors import BadPasskey, BadRegistration, PasskeyNotFound, TooManyPasskeys
+from services.auth.domain.errors import BadPasskey, BadRegistration, PasskeyNotFound, SessionEnded, TooManyPasskeys
 from services.auth.domain.sessions import Sessions
 
 ANSWER_WITHIN = timedelta(minutes=5)
@@ -51,8 +51,11 @@ class Made:
 class PasskeyStore(Protocol):
     """Where passkeys and open challenges are kept; tests/contract/auth says what each method promises."""
 
-    async def open_challenge(self, challenge: bytes, session_id: SessionId | None, expires: datetime) -> None:
-        """Keep the hash of a challenge, of a session that adds a passkey or of a stranger who logs in."""
+    async def open_challenge(self, challenge: bytes, session_id: SessionId | None, expires: datetime) -> bool:
+        """Keep the hash of a challenge, of a session that adds a passkey or of a stranger who logs in.
+
+        False if the session has ended.
+        """
 
     async def close_challenge(self, challenge: bytes, session_id: SessionId | None, now: datetime) -> bool:
         """Use the challenge up; False if there is none for that session. It is gone with its session."""
@@ -114,7 +117,7 @@ class Passkeys:
     async def begin_registration(self, caller: Caller, password: str, code: str) -> str:
         """The options with which your device makes a passkey.
 
-        Raises: BadCredentials; BadCode; TooManyAttempts; TooManyPasskeys.
+        Raises: BadCredentials; BadCode; TooManyAttempts; TooManyPasskeys; SessionEnded.
         """
         own = await self.store.passkeys(caller.signed_in.user_id)
         # Before a code is used up: the next one may be half a minute away.
@@ -194,7 +197,8 @@ class Passkeys:
 
     async def _challenge(self, session_id: SessionId | None) -> bytes:
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
-        await self.store.open_challenge(_hash(challenge), session_id, self.now() + ANSWER_WITHIN)
+        opened = await self.store.open_challenge(_hash(challenge), session_id, self.now() + ANSWER_WITHIN)
+        require(opened, SessionEnded)
         return challenge
 
     def _passkey(self, account: Account, made: Made, name: str) -> Passkey:

@@ -36,7 +36,7 @@ async def put(kept: Kept, session: Session, passkey: Passkey, most: int = 9) -> 
 async def test_a_challenge_is_used_once(kept: Kept) -> None:
     """A stranger's challenge is closed once, before it expires, and by no session."""
     session = await log_in(kept, await opened(kept))
-    await kept.passkeys.open_challenge(CHALLENGE, None, LATER)
+    assert await kept.passkeys.open_challenge(CHALLENGE, None, LATER)
     assert not await kept.passkeys.close_challenge(CHALLENGE, None, LATER)
     assert not await kept.passkeys.close_challenge(CHALLENGE, session.session_id, NOON)
     assert await kept.passkeys.close_challenge(CHALLENGE, None, NOON)
@@ -47,11 +47,12 @@ async def test_a_challenge_is_its_session_s(kept: Kept) -> None:
     """A session's challenge is closed by no stranger and by no other session, and is gone when the session ends."""
     account = await opened(kept)
     session, other = await log_in(kept, account), await log_in(kept, account)
-    await kept.passkeys.open_challenge(CHALLENGE, session.session_id, LATER)
+    assert await kept.passkeys.open_challenge(CHALLENGE, session.session_id, LATER)
     assert not await kept.passkeys.close_challenge(CHALLENGE, None, NOON)
     assert not await kept.passkeys.close_challenge(CHALLENGE, other.session_id, NOON)
     await kept.store.end_session(session.session_id)
     assert not await kept.passkeys.close_challenge(CHALLENGE, session.session_id, NOON)
+    assert not await kept.passkeys.open_challenge(b"d" * 32, session.session_id, LATER)
 
 
 async def test_a_passkey_is_kept_and_announced(kept: Kept) -> None:

@@ -168,3 +168,24 @@ async def test_what_has_expired_is_cleaned_away(
     async with database.connection() as connection:
         assert [await api_keys_store.sql.clean(connection, now=NOW, batch=9) for _ in range(2)] == [1, 0]
     assert await _lives(api_keys, one)
+
+
+async def test_a_key_that_is_prolonged_just_then_is_not_cleaned_away(
+    store: PostgresStore, api_keys: PostgresApiKeys
+) -> None:
+    """A rotation that gives a key a new end as the old one comes is not undone by a cleaning that waited for it."""
+    ada, one = await made(store, api_keys)
+
+    async def clean() -> int:
+        async with store.database.connection() as connection:
+            now = one.expire_time + timedelta(seconds=1)
+            return int(await api_keys_store.sql.clean(connection, now=now, batch=9))
+
+    async with store.database.transaction():
+        new = one.rotated(b"2" * 32, timedelta(), one.expire_time + timedelta(days=1), NOW)
+        assert await api_keys.rotate_api_key(one, new, *told(ada, MailKind.API_KEY_ROTATED))
+        cleaning = apart(clean())
+        await asyncio.sleep(0.1)
+        assert not cleaning.done()
+    assert await cleaning == 0
+    assert await _lives(api_keys, one)

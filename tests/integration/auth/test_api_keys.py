@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from tulle.auth.v1 import api_keys_pb2 as pb
 from tulle.auth.v1 import auth_pb2
 
 from mesh.model import Denied, Unauthenticated
-from services.auth.domain.errors import BadApiKey
+from services.auth.domain.errors import BadApiKey, BadExpireTime
 from tests.integration.auth.conftest import Process
 from tests.integration.auth.test_service import PASSWORD, log_in, verified
 
@@ -67,3 +68,24 @@ async def test_a_grace_of_nothing_is_not_the_default(process: Process) -> None:
     await mine.RotateApiKey(rotation)
     with pytest.raises(BadApiKey):
         await process.api_keys().ExchangeApiKey(pb.ExchangeApiKeyRequest(api_key=second.secret))
+
+
+@pytest.mark.parametrize(
+    "never",
+    [Timestamp(seconds=10**14), Timestamp(seconds=-(10**14)), Timestamp(seconds=10**9, nanos=-1)],
+    ids=["after all years", "before all years", "no fraction of a second"],
+)
+async def test_an_end_that_is_no_time_is_refused_by_name(process: Process, never: Timestamp) -> None:
+    """Over gRPC a timestamp may say what no calendar has: it is the caller's mistake, and names its field."""
+    mine, key = await made(process)
+    for refused in (
+        mine.CreateApiKey(
+            pb.CreateApiKeyRequest(name="bot", scopes=["users.read"], password=PASSWORD, expire_time=never)
+        ),
+        mine.RotateApiKey(
+            pb.RotateApiKeyRequest(api_key_id=key.api_key.api_key_id, password=PASSWORD, expire_time=never)
+        ),
+    ):
+        with pytest.raises(BadExpireTime) as caught:
+            await refused
+        assert [one.field for one in caught.value.violations] == ["expire_time"]

@@ -83,6 +83,20 @@ async def test_a_passkey_that_waits_for_the_end_of_its_session_is_not_added(
     assert await passkeys.passkeys(ada.user_id) == []
 
 
+async def test_a_challenge_that_waits_for_the_end_of_its_session_is_not_opened(
+    store: PostgresStore, passkeys: PostgresPasskeys
+) -> None:
+    """Whoever is put out while they show their password gets no options, and is told so."""
+    _, begun = await logged_in(store)
+    async with store.database.transaction():
+        assert await store.end_session(begun.session_id)
+        waiting = apart(passkeys.open_challenge(CHALLENGE, begun.session_id, NOW + timedelta(minutes=5)))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert await waiting is False
+    assert not await passkeys.open_challenge(CHALLENGE, begun.session_id, NOW + timedelta(minutes=5))
+
+
 async def test_a_challenge_is_used_by_one_of_many(passkeys: PostgresPasskeys) -> None:
     """Of the same answer many times at once, one goes on."""
     await passkeys.open_challenge(CHALLENGE, None, NOW + timedelta(minutes=5))

@@ -169,6 +169,26 @@ async def test_a_device_that_is_not_used_is_forgotten(store: PostgresStore) -> N
     assert await notices(store) == [1, 1]
 
 
+async def test_an_administrator_s_devices_are_forgotten_while_roles_change(store: PostgresStore) -> None:
+    """Whoever is counted as an administrator just then is told of their next device like anybody else."""
+    ada, bob = await account(store), await account(store, "bob@example.com")
+    assert await log_in(store, ada)
+    for one in (ada, bob):
+        assert await _set(store, one, frozenset({ADMINISTRATOR}))
+    found = await store.account(bob.user_id)
+    assert found is not None
+
+    async def clean() -> int:
+        async with store.database.connection() as connection:
+            return int(await sql.clean_devices(connection, before=LATER, batch=9))
+
+    async with store.database.transaction():
+        assert await _set(store, found, frozenset())
+        assert await apart(clean()) == 1
+    assert await log_in(store, ada, b"laptop")
+    assert await notices(store) == [1, 1]
+
+
 async def test_two_administrators_cannot_remove_each_other(store: PostgresStore) -> None:
     """However close together they do it, one of them stays."""
     ada, bob = await account(store), await account(store, "bob@example.com")

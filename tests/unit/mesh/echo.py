@@ -150,6 +150,7 @@ class Credentials:
     ended: set[str] = field(default_factory=set)
     roles: frozenset[str] = frozenset({"checked"})
     away: bool = False
+    organisation_id: str = "o"
 
     async def verify(self, token: str) -> tuple[User, float]:
         if self.away:
@@ -158,7 +159,8 @@ class Credentials:
         if not user_id.startswith("user_"):
             raise Unauthenticated
         roles = frozenset({role} - {""})
-        return User(UserId(user_id), OrganisationId("o"), SessionId("s"), roles), time.time() + self.life
+        here = OrganisationId(self.organisation_id)
+        return User(UserId(user_id), here, SessionId("s"), roles), time.time() + self.life
 
     async def check(self, user: User) -> User:
         if user.user_id in self.ended:

@@ -61,6 +61,12 @@ async def test_a_living_session_has_the_roles_of_now() -> None:
     assert (await sessions(answer).check(ADA)).roles == frozenset({"administrator"})
 
 
+async def test_a_role_of_a_later_release_is_none_here() -> None:
+    """While an installation is upgraded auth may know roles that no method of ours asks for."""
+    answer = pb.CheckSessionResponse(user_id="user_1", roles=[policy_pb2.ROLE_OWNER, 99])  # type: ignore[list-item]
+    assert (await sessions(answer).check(ADA)).roles == frozenset({"owner"})
+
+
 async def test_a_key_stays_within_its_scopes() -> None:
     """What a token was narrowed to, asking auth does not widen."""
     key = replace(ADA, scopes=frozenset({"users.read"}))

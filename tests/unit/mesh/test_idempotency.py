@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tests.unit.mesh.echo import Echo, ask, sign_up
+from mesh.contract import REQUIRED
+from tests.unit.mesh.echo import ADA, Echo, ask, sign_up
 
 FIRST, SECOND = (str(uuid.UUID(int=number, version=4)) for number in (1, 2))
 
@@ -53,6 +54,17 @@ async def test_the_key_is_the_principals() -> None:
     (one, other) = port.asked
     assert one[:3] == ("workload:gateway", "/tulle.echo.v1.EchoService/Once", FIRST)
     assert one[3] != other[3]
+
+
+async def test_an_answer_is_of_the_organisation_in_which_it_was_asked_for() -> None:
+    """No request names the organisation that it is for, its token does: the same words in another one ask for more."""
+    port = Port()
+    echo = Echo(idempotency=port, policy={"end_user": REQUIRED})
+    for organisation_id in ("one", "other", "one"):
+        echo.credentials.organisation_id = organisation_id
+        await echo.stub(token=ADA).Once(sign_up(FIRST))
+    first, elsewhere, again = (digest for *_, digest, _ in port.asked)
+    assert first == again != elsewhere
 
 
 async def test_credentials_are_not_kept() -> None:

@@ -192,6 +192,16 @@ async def test_a_second_rotation_ends_the_oldest_secret(world: World, ada: Calle
     assert [await works(world, one) for one in (first, second, third)] == [False, True, True]
 
 
+async def test_a_grace_that_has_run_out_is_not_shown(world: World, ada: Caller) -> None:
+    """Until when the old secret is good stands in the list as long as it is."""
+    key, _ = await world.make_key(ada)
+    await rotated(world, ada, key.api_key_id, SECOND)
+    ends = [one.previous_expire_time for one in await world.api_keys.list_api_keys(ada)]
+    world.wait(seconds=1)
+    ends += [one.previous_expire_time for one in await world.api_keys.list_api_keys(ada)]
+    assert ends == [world.now, None]
+
+
 async def test_what_was_rotated_meanwhile_is_not_rotated(world: World, ada: Caller) -> None:
     """The loser of two is told so, instead of getting a secret that is good for nothing."""
     key, _ = await world.make_key(ada)

@@ -62,6 +62,15 @@ async def test_the_notice_says_which_device_and_when(world: World) -> None:
     assert notice.details == {"device": 'Ada\'s "tablet"', "log_in_time": "2026-05-01T12:05:00+00:00"}
 
 
+async def test_what_a_device_calls_itself_is_no_link(world: World) -> None:
+    """Whoever has stolen a password names their device: the warning about it leads its reader nowhere."""
+    await world.sign_up()
+    await told_of(world)
+    await told_of(world, CAFE, "https://help.example/me\u202e")
+    (notice,) = notices(world)
+    assert notice.details["device"] == "https: / / help. example/ me"
+
+
 async def test_every_way_in_is_told_of(world: World) -> None:
     """With a second factor it is the code that logs in, from where it is sent; a passkey alone does too."""
     await world.sign_up()

@@ -25,7 +25,8 @@ from services.auth.domain.errors import (
     TooManyInvitations,
     TooManyOrganisations,
 )
-from services.auth.domain.membership import MANAGER, MEMBER, OWNER
+from services.auth.domain.membership import MANAGER, MEMBER, OWNER, Invitation
+from services.auth.domain.organisations import Organisations
 from tests.unit.services.auth.conftest import ADA, BOUNDS, World
 
 BOB, EVE = "bob@example.com", "eve@example.com"
@@ -86,6 +87,21 @@ async def test_two_clicks_at_once_join_once(world: World) -> None:
     assert sorted(type(one).__name__ for one in both) == ["BadToken", "Membership"]
 
 
+async def test_who_is_removed_as_they_join_is_told_so(world: World) -> None:
+    """Between joining and the answer somebody may have been taken out again."""
+    ada, bob = await world.founder(), await world.newcomer(BOB)
+    _, token = await world.invite(ada, BOB, MEMBER)
+
+    class Overtaken(Organisations):
+        async def _join(self, caller: Caller, invitation: Invitation) -> None:
+            await super()._join(caller, invitation)
+            await self.remove(ada, bob.signed_in.user_id)
+
+    old = world.organisations
+    with pytest.raises(MembershipEnded):
+        await Overtaken(old.store, old.accounts, old.bounds, old.now).accept(bob, token)
+
+
 async def test_an_invitation_is_the_address_s(world: World) -> None:
     """Somebody else who has got the mail does not join with it, and does not use it up."""
     ada, eve = await world.founder(), await world.newcomer(EVE)
@@ -109,6 +125,23 @@ async def test_an_invitation_ends(world: World) -> None:
     for gone in (again, revoked):
         with pytest.raises(InvitationNotFound):
             await world.organisations.revoke_invitation(ada, gone.invitation_id)
+
+
+async def test_an_invitation_is_no_more_than_its_sender_may_give(world: World) -> None:
+    """Whoever was removed, or lost the right to it, lets nobody in by a mail sent before; with it back they do."""
+    ada = await world.founder()
+    bob = await world.joining(ada, BOB, OWNER)
+    me, eve = bob.signed_in.user_id, await world.newcomer(EVE)
+    _, token = await world.invite(bob, EVE, OWNER)
+    for role in (MANAGER, MEMBER):
+        await world.organisations.change_role(ada, me, role)
+        with pytest.raises(BadToken):
+            await world.organisations.accept(eve, token)
+    await world.organisations.remove(ada, me)
+    with pytest.raises(BadToken):
+        await world.organisations.accept(eve, token)
+    await world.organisations.accept(await world.caller(BOB), (await world.invite(ada, BOB, OWNER))[1])
+    assert (await world.organisations.accept(eve, token)).role == OWNER
 
 
 async def test_the_mail_says_to_what_somebody_is_invited(world: World) -> None:

@@ -23,6 +23,7 @@ from services.auth.domain.errors import (
     BadPasskey,
     BadRegistration,
     PasskeyNotFound,
+    SessionEnded,
     TooManyPasskeys,
 )
 from services.auth.domain.passkeys import MOST_PASSKEYS, Passkey
@@ -232,11 +233,13 @@ async def test_a_registration_is_the_session_s_that_began(world: World, ada: Cal
 
 
 async def test_a_session_that_was_ended_adds_nothing(world: World, ada: Caller) -> None:
-    """Whoever was put out between beginning and finishing has no passkey."""
+    """Whoever was put out between beginning and finishing has no passkey; whoever was before begins nothing."""
     made = Authenticator(URL).create(await world.passkeys.begin_registration(ada, PASSWORD, ""))
     await world.sessions.revoke_all(ada)
     with pytest.raises(BadRegistration):
         await world.passkeys.finish_registration(ada, made, "phone")
+    with pytest.raises(SessionEnded):
+        await world.passkeys.begin_registration(ada, PASSWORD, "")
 
 
 async def test_a_device_is_added_once(world: World, ada: Caller) -> None:

@@ -207,8 +207,9 @@ class OrganisationsServiceServicer(object):
 
     def AcceptInvitation(self, request, context):
         """Joins the organisation of an invitation, with the token from its mail. Your
-        account must have the address to which it went. Your token stays for the
-        organisation that it is for.
+        account must have the address to which it went, and whoever sent it must still
+        be one who may give its role. Your token stays for the organisation that it is
+        for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -81,8 +81,9 @@ class OrganisationsServiceStub:
     """Takes an invitation back; its mail is good for nothing any more."""
     AcceptInvitation: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.AcceptInvitationRequest, _organisations_pb2.Organisation]
     """Joins the organisation of an invitation, with the token from its mail. Your
-    account must have the address to which it went. Your token stays for the
-    organisation that it is for.
+    account must have the address to which it went, and whoever sent it must still
+    be one who may give its role. Your token stays for the organisation that it is
+    for.
     """
 
 @_typing.type_check_only
@@ -137,8 +138,9 @@ class OrganisationsServiceAsyncStub(OrganisationsServiceStub):
     """Takes an invitation back; its mail is good for nothing any more."""
     AcceptInvitation: _aio.UnaryUnaryMultiCallable[_organisations_pb2.AcceptInvitationRequest, _organisations_pb2.Organisation]  # type: ignore[assignment]
     """Joins the organisation of an invitation, with the token from its mail. Your
-    account must have the address to which it went. Your token stays for the
-    organisation that it is for.
+    account must have the address to which it went, and whoever sent it must still
+    be one who may give its role. Your token stays for the organisation that it is
+    for.
     """
 
 class OrganisationsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -268,8 +270,9 @@ class OrganisationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organisations_pb2.Organisation, _abc.Awaitable[_organisations_pb2.Organisation]]:
         """Joins the organisation of an invitation, with the token from its mail. Your
-        account must have the address to which it went. Your token stays for the
-        organisation that it is for.
+        account must have the address to which it went, and whoever sent it must still
+        be one who may give its role. Your token stays for the organisation that it is
+        for.
         """
 
 def add_OrganisationsServiceServicer_to_server(servicer: OrganisationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
