@@ -61,12 +61,15 @@ def test_quiet_is_what_the_wall_says(quiet: QuietHours, place: tuple[str, dateti
 
 @given(hours, moments)
 def test_quiet_ends(quiet: QuietHours, place: tuple[str, datetime]) -> None:
-    """At the end that is named the quiet is over, it lasts from now to then, and not much longer than a day."""
+    """At the end that is named the quiet is over, it lasts from now to then, and not much longer than a day.
+
+    An hour or a day that the clock skips can leave nothing between two nights, which are one then.
+    """
     zone, moment = place
     until = quiet.until(moment, zone)
     if until is None:
         return
-    assert moment < until <= moment + timedelta(hours=25 if zone != "Pacific/Apia" else 49)
+    assert moment < until <= moment + timedelta(hours=25 if steady(moment, zone) else 49)
     assert quiet.until(until, zone) is None
     assert not says_quiet(quiet, until, zone)
     assert quiet.until(until - timedelta(seconds=1), zone) == until
