@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.copies import Copy, copy_of_tree
 from tests.servers import Postgres
+
+# A busy machine is no error. What is tried is left to chance, but for CI, which judges a change and not its luck.
+hypothesis.settings.register_profile("tulle", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("tulle")
 
 
 @pytest.fixture(scope="session")

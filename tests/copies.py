@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from infra.cli import copies
 
 ROOT = Path(__file__).parent.parent
+TYPES = ".mypy_cache"
 
 
 @dataclass(frozen=True)
@@ -41,4 +43,7 @@ def copy_of_tree() -> Iterator[Copy]:
     with tempfile.TemporaryDirectory(prefix="tulle-copy-") as folder:
         # As root, PostgreSQL is another user, who reaches its programs through it.
         Path(folder).chmod(0o711)
-        yield Copy(copies.copy(ROOT, Path(folder) / "tree"))
+        made = Copy(copies.copy(ROOT, Path(folder) / "tree"))
+        if (ROOT / TYPES).exists():  # What was looked at here is not looked at again there.
+            shutil.copytree(ROOT / TYPES, made.root / TYPES)
+        yield made

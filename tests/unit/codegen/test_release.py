@@ -35,7 +35,7 @@ def tree() -> Iterator[Path]:
         root = made.root
         changelog = root / "CHANGELOG.md"
         changelog.write_text("# Changelog\n\n## Unreleased\n\n### Added\n- Everything.\n")
-        baseline.write(root, "0.4.0", build.build(root)[f"{build.GEN}/contract.binpb"])
+        baseline.write(root, "0.4.0", (root / build.GEN / "contract.binpb").read_bytes())
         git(root, "init", "-q")
         commit(root)
         yield root
