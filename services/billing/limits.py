@@ -47,6 +47,12 @@ limit(
     "s",
     "A charge is not sent later: the provider forgets idempotency keys after a day.",
 )
+limit(
+    "CHARGE_SHOWN",
+    charging.SHOWN_WITHIN.total_seconds(),
+    "s",
+    "Then what the provider does not find was never sent: its search may be an hour behind.",
+)
 limit("CHARGE_ACTION", charging.ACTION_WITHIN.total_seconds(), "s", "For payers to confirm a charge at their bank.")
 limit(
     "INVOICE_CHARGE_WAIT",
