@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.billing.domain import asking, charging, dunning, entities, invoicing, ledger, reading, webhooks
+from services.billing.domain import asking, charging, dunning, entities, invoicing, ledger, lifecycle, reading, webhooks
 
 limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
@@ -59,6 +59,12 @@ limit(
     dunning.WAIT_FOR_CHARGE.total_seconds(),
     "s",
     "An invoice is not given up while a charge of it is under way; so long until the next look.",
+)
+limit(
+    "CLOCKS_DIFFER",
+    lifecycle.CLOCKS_DIFFER.total_seconds(),
+    "s",
+    "Reminders are sent by the database's clock; whoever gets one before its time by theirs looks again so much later.",
 )
 limit("BILLING_LISTED", reading.DEFAULT_PAGE, "rows", "A screenful, for whoever does not say how many.")
 limit("BILLING_LISTED_MOST", reading.LARGEST_PAGE, "rows", "Of 2 KiB with few lines: far under the longest answer.")

@@ -155,7 +155,7 @@ async def test_a_provider_that_hangs_is_left(world: World, monkeypatch: pytest.M
 
 
 async def test_what_was_sent_at_the_last_moment_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The provider's search may be an hour behind: until then nobody takes a charge whose answer was lost for unsent."""
+    """The provider's search may be an hour behind: so long a charge whose answer was lost does not count as unsent."""
     await world.card()
     await world.start()
     world.now += charging.SEND_WITHIN - timedelta(seconds=1)
@@ -325,6 +325,19 @@ async def test_dunning(world: World) -> None:
     told = [event.next_attempt_time for _, event in world.store.events if isinstance(event, PaymentFailed)]
     assert [at - began if at else None for at in told] == [*(timedelta(days=days) for days in (1, 4, 9)), None]
     assert world.announced[-1] == "SubscriptionCancelled"
+    await world.check()
+
+
+@pytest.mark.parametrize("behind", [0.001, 299.0])
+async def test_a_clock_that_is_behind_ends_no_dunning(world: World, behind: float) -> None:
+    """A reminder that comes a little too early for whoever gets it is followed by another one, once."""
+    await world.subscribed()
+    await world.card("declined")
+    await world.pass_time(days=28)
+    await world.remind_early(InvoiceDue, seconds=behind)
+    assert len(world.charges) == 2
+    await world.pass_time(minutes=15)
+    assert (len(world.charges), len(world.store.reminders)) == (3, 2)
     await world.check()
 
 
