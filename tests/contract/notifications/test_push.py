@@ -150,6 +150,22 @@ async def test_what_a_dead_courier_had_is_lost(pushes: Store) -> None:
     assert await pushes.claim(LATER + timedelta(days=1), LATER) is None
 
 
+async def test_an_attempt_is_settled_once(pushes: Store) -> None:
+    """Said again while the next attempt is under way it changes nothing: nobody else is given that, or forgets it."""
+    await registered(pushes, 1)
+    await pushes.add(ADA, "welcome", {}, 1, NOW)
+    first = await claimed(pushes)
+    await pushes.settle(first, Outcome(State.WAITING, "503", LATER), NOW)
+    second = await claimed(pushes, LATER)
+    await pushes.settle(first, Outcome(State.WAITING, "503", LATER), LATER)
+    assert await pushes.claim(LATER, LATER) is None
+    await pushes.settle(second, Outcome(State.SENT, "201"), LATER)
+    for stale in (Outcome(State.WAITING, "503", LATER), Outcome(State.GONE, "410")):
+        await pushes.settle(first, stale, LATER)
+    (kept,) = await pushes.endpoints(ADA)
+    assert kept.last_state is State.SENT
+
+
 async def test_old_pushes_go(store: object) -> None:
     """After PUSHES_KEPT a push is forgotten."""
     if not isinstance(store, PostgresStore):
