@@ -1,12 +1,13 @@
 -- Deliveries. What each statement promises is said by services.notifications.domain.deliveries.Store.
 
--- name: add(delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, create_time, not_before)$
+-- name: add(delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, create_time, not_before, held_until)$
 INSERT INTO deliveries (
-    delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, state, create_time, not_before
+    delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, state, create_time, not_before,
+    held_until
 )
 VALUES (
     :delivery_id, :event_id, :channel, :kind, :user_id, :mail_id, :variables::jsonb, :repeatable, 'waiting',
-    :create_time, :not_before
+    :create_time, :not_before, :held_until
 )
 ON CONFLICT (event_id, channel, mail_id, user_id) DO UPDATE SET repeats = deliveries.repeats + 1
 RETURNING repeats = 0;

@@ -38,6 +38,7 @@ class PostgresStore:
                 repeatable=delivery.repeatable,
                 create_time=delivery.create_time,
                 not_before=delivery.not_before,
+                held_until=delivery.held_until,
             )
         return bool(new)
 

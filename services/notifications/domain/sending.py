@@ -197,4 +197,5 @@ def _digest(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
         repeatable=False,
         create_time=now,
         not_before=outcome.not_before,
+        held_until=outcome.not_before,
     )

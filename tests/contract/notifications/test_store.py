@@ -37,8 +37,9 @@ async def claimed(store: Store, now: datetime = NOW) -> Delivery:
 
 async def test_what_is_kept_comes_back_as_it_was(store: Store) -> None:
     """Every field of it."""
-    await store.add(delivery("1"))
-    assert list(await store.list_deliveries(ADA, "", "", 10)) == [delivery("1")]
+    held = replace(delivery("1"), held_until=LEASE)
+    await store.add(held)
+    assert list(await store.list_deliveries(ADA, "", "", 10)) == [held]
 
 
 async def test_an_event_that_comes_twice_tells_nobody_twice(store: Store) -> None:
