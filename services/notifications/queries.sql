@@ -53,7 +53,12 @@ UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL
                    THEN history - -1 ELSE history END || :decision::jsonb
 WHERE delivery_id IN (SELECT delivery_id FROM ours) OR digest_id IN (SELECT delivery_id FROM ours);
 
--- name: collect(delivery_id, was, attempts, event_id, user_id, channel, reason, not_before, decision)!
+-- name: lock_ours(delivery_id, was, attempts)$
+SELECT delivery_id FROM deliveries
+WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts
+FOR UPDATE;
+
+-- name: collect(delivery_id, event_id, user_id, channel, reason, not_before, decision)!
 -- A digest that is on its way has no room any more.
 WITH digest AS (
     SELECT delivery_id FROM deliveries
@@ -64,7 +69,7 @@ UPDATE deliveries SET state = 'waiting', reason = :reason, lease_until = NULL, n
     held_until = :not_before::timestamptz, digest_id = (SELECT delivery_id FROM digest),
     history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = 'waiting'
                    THEN history - -1 ELSE history END || :decision::jsonb
-WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts;
+WHERE delivery_id = :delivery_id;
 
 -- name: collected(digest_id)
 SELECT * FROM deliveries WHERE digest_id = :digest_id ORDER BY delivery_id;

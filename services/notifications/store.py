@@ -69,12 +69,13 @@ class PostgresStore:
 
     async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
         async with self.database.transaction() as connection:
+            ours = {"delivery_id": delivery.delivery_id, "was": delivery.state, "attempts": delivery.attempts}
+            if not await sql.lock_ours(connection, **ours):
+                return
             await self.add(digest)
             await sql.collect(
                 connection,
                 delivery_id=delivery.delivery_id,
-                was=delivery.state,
-                attempts=delivery.attempts,
                 event_id=digest.event_id,
                 user_id=digest.user_id,
                 channel=digest.channel,

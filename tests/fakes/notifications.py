@@ -60,9 +60,9 @@ class FakeStore:
             )
 
     async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
-        await self.add(digest)
         if not self._ours(delivery):
             return
+        await self.add(digest)
         same = (digest.event_id, digest.user_id, digest.channel)
         alike = [one for one in self._in(State.WAITING) if (one.event_id, one.user_id, one.channel) == same]
         digest_id = alike[0].delivery_id if alike else None

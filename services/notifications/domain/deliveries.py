@@ -137,7 +137,7 @@ class Undeliverable(Refused):
 
 
 class Unclear(Exception):
-    """The connection was lost when the mail may have been taken."""
+    """The connection was lost when what was sent may have been taken."""
 
 
 class BrokenTemplate(Exception):
@@ -171,6 +171,7 @@ class Store(Protocol):
     async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
         """Settle a delivery so that it goes out in a digest, which is kept unless there is one of its event already.
 
+        Nothing is kept when `settle` would keep nothing.
         If that one is on its way, this one is due when it was: it will be judged again.
         """
 

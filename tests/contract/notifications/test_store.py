@@ -188,6 +188,17 @@ async def test_a_digest_that_is_on_its_way_has_no_room(store: Store) -> None:
     assert again.delivery_id == "delivery_2"
 
 
+async def test_what_is_given_up_makes_no_digest(store: Store) -> None:
+    """Whose sender comes back after its lease ran out is in none, nor is there one with nothing in it."""
+    await store.add(delivery("1", repeatable=False))
+    late = await claimed(store)
+    assert await store.sweep(LEASE) == 1
+    await store.collect(late, HELD, DIGEST, LEASE)
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.delivery_id, found.state) == ("delivery_1", State.LOST)
+    assert await store.claim(DIGEST.not_before, LEASE) is None
+
+
 async def test_a_lost_digest_takes_what_it_collects_along(store: Store) -> None:
     """One is counted, all are lost."""
     await collect(store, "1", "2")
