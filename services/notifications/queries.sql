@@ -40,9 +40,12 @@ WHERE recipient = :recipient AND kind = :kind AND create_time >= :since::timesta
 
 -- name: settle(delivery_id, was, attempts, state, reason, not_before, held_until, decision, now)!
 WITH ours AS (
-    SELECT delivery_id FROM deliveries
+    SELECT delivery_id, recipient, repeatable FROM deliveries
     WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts
     FOR UPDATE
+), restored AS (
+    DELETE FROM suppressions
+    WHERE :state::text = 'sent' AND recipient IN (SELECT recipient FROM ours WHERE repeatable)
 )
 UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL,
     not_before = coalesce(:not_before::timestamptz, not_before),
@@ -81,9 +84,6 @@ WHERE user_id = :user_id AND channel = :channel AND kind = ANY(:kinds::text[]) A
 
 -- name: suppress(recipient, now)!
 INSERT INTO suppressions (recipient, create_time) VALUES (:recipient, :now) ON CONFLICT DO NOTHING;
-
--- name: restore(recipient)!
-DELETE FROM suppressions WHERE recipient = :recipient;
 
 -- name: suppressed(recipient)$
 SELECT EXISTS (SELECT FROM suppressions WHERE recipient = :recipient);

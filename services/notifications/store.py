@@ -97,10 +97,6 @@ class PostgresStore:
         async with self.database.connection() as connection:
             await sql.suppress(connection, recipient=recipient, now=now)
 
-    async def restore(self, recipient: str) -> None:
-        async with self.database.connection() as connection:
-            await sql.restore(connection, recipient=recipient)
-
     async def suppressed(self, recipient: str) -> bool:
         async with self.database.connection() as connection:
             return bool(await sql.suppressed(connection, recipient=recipient))

@@ -165,6 +165,7 @@ class Store(Protocol):
     async def settle(self, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         """Keep what has come of a delivery, as it was added or claimed, and with it of all that it collects.
 
+        With a repeatable one that is SENT its address is noted to take mail: others never go to one that is suppressed.
         If something has come of that already, or another has claimed it since, nothing is kept.
         """
 
@@ -185,10 +186,7 @@ class Store(Protocol):
         """
 
     async def suppress(self, recipient: str, now: datetime) -> None:
-        """Note that an address takes no mail; it stays noted until restored."""
-
-    async def restore(self, recipient: str) -> None:
-        """Note that it does."""
+        """Note that an address takes no mail; it stays noted until a repeatable delivery is sent there."""
 
     async def suppressed(self, recipient: str) -> bool:
         """Whether it is noted."""

@@ -146,9 +146,6 @@ class Sending:
         except Undeliverable:
             await self.store.suppress(prepared.recipient, self.now())
             raise
-        if delivery.repeatable:
-            # What is not about security is not sent to an address that is suppressed, and so says nothing new.
-            await self.store.restore(prepared.recipient)
 
     async def _letter(self, kind: Kind, addressee: Addressee, delivery: Delivery) -> Letter:
         """Of a digest, the letters' subjects; of a digest of one, that letter."""

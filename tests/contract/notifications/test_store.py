@@ -252,10 +252,24 @@ async def test_the_same_again_is_one_decision(store: Store) -> None:
     ]
 
 
-async def test_an_address_is_suppressed_until_it_is_restored(store: Store) -> None:
-    """Noted twice is noted; others are not."""
+async def test_an_address_is_suppressed_until_security_arrives_there(store: Store) -> None:
+    """Noted twice is noted; others are not. What went elsewhere, was withheld or is not repeatable says nothing."""
     for _ in range(2):
         await store.suppress("a", NOW)
     assert (await store.suppressed("a"), await store.suppressed("b")) == (True, False)
-    await store.restore("a")
+    for name, repeatable, recipient, state in (
+        ("1", True, "b", State.SENT),
+        ("2", True, "a", State.WITHHELD),
+        ("3", False, "a", State.SENT),
+    ):
+        await arrive(store, delivery(name, repeatable=repeatable), recipient, state)
+        assert await store.suppressed("a")
+    await arrive(store, delivery("4"), "a", State.SENT)
     assert not await store.suppressed("a")
+
+
+async def arrive(store: Store, sent: Delivery, recipient: str, state: State) -> None:
+    await store.add(sent)
+    going = await claimed(store)
+    await store.crowd(going.delivery_id, going.kind, ADA, recipient, NOW)
+    await store.settle(going, Outcome(state), NOW)
