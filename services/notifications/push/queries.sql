@@ -55,10 +55,13 @@ SELECT claimed.push_id, claimed.kind, claimed.variables, claimed.number, claimed
   FROM claimed JOIN push_endpoints e USING (endpoint_id);
 
 -- name: settle(push_id, attempts, endpoint_id, state, what, again, now)!
-WITH settled AS (
+-- The endpoint first, as in `remove`: two that wait for each other would both fail. It may be gone already.
+WITH held AS (
+    SELECT endpoint_id FROM push_endpoints WHERE endpoint_id = :endpoint_id FOR UPDATE
+), settled AS (
     UPDATE pushes SET state = :state, what = :what, due_time = coalesce(:again::timestamptz, due_time),
            done_time = CASE WHEN :state = 'waiting' THEN NULL ELSE :now::timestamptz END
-     WHERE push_id = :push_id AND state = 'sending' AND attempts = :attempts
+     WHERE push_id = :push_id AND state = 'sending' AND attempts = :attempts AND (SELECT count(*) FROM held) >= 0
     RETURNING push_id
 ), gone AS (
     DELETE FROM push_endpoints

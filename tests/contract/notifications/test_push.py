@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -162,6 +163,27 @@ async def test_an_attempt_is_settled_once(pushes: Store) -> None:
     await pushes.settle(second, Outcome(State.SENT, "201"), LATER)
     for stale in (Outcome(State.WAITING, "503", LATER), Outcome(State.GONE, "410")):
         await pushes.settle(first, stale, LATER)
+    (kept,) = await pushes.endpoints(ADA)
+    assert kept.last_state is State.SENT
+
+
+async def test_settling_and_removing_do_not_wait_for_each_other(store: object) -> None:
+    """Both lock the endpoint first: who waits for that holds no push, and neither is sent away for a deadlock."""
+    if not isinstance(store, PostgresStore):
+        pytest.skip("about the real store")
+    pushes, database = PostgresPushes(store.database), store.database
+    await registered(pushes, 1)
+    await pushes.add(ADA, "welcome", {}, 1, NOW)
+    push = await claimed(pushes)
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM push_endpoints FOR UPDATE")
+        settling = asyncio.create_task(pushes.settle(push, Outcome(State.SENT, "201"), NOW), context=Context())
+        for _ in range(1000):
+            if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                break
+            await asyncio.sleep(0.01)
+        assert await connection.fetch("SELECT push_id FROM pushes FOR UPDATE SKIP LOCKED")
+    await settling
     (kept,) = await pushes.endpoints(ADA)
     assert kept.last_state is State.SENT
 
