@@ -54,7 +54,7 @@ UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL
     -- The same as before is no news, but for its time.
     history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = :state::text
                    THEN history - -1 ELSE history END || :decision::jsonb
-WHERE delivery_id IN (SELECT delivery_id FROM ours) OR digest_id IN (SELECT delivery_id FROM ours);
+WHERE delivery_id = (SELECT delivery_id FROM ours) OR digest_id = (SELECT delivery_id FROM ours);
 
 -- name: lock_ours(delivery_id, was, attempts)$
 SELECT delivery_id FROM deliveries
@@ -89,6 +89,7 @@ INSERT INTO suppressions (recipient, create_time) VALUES (:recipient, :now) ON C
 SELECT EXISTS (SELECT FROM suppressions WHERE recipient = :recipient);
 
 -- name: sweep(now)$
+-- Arrays, since by a subquery on either side of an OR no index is used.
 WITH lost AS (
     SELECT delivery_id FROM deliveries
     WHERE state = 'sending' AND NOT repeatable AND lease_until <= :now::timestamptz
@@ -96,7 +97,8 @@ WITH lost AS (
 ), marked AS (
     UPDATE deliveries SET state = 'lost', reason = 'UNCLEAR', lease_until = NULL, done_time = :now::timestamptz,
         history = history || jsonb_build_object('time', :now::timestamptz, 'state', 'lost', 'reason', 'UNCLEAR')
-    WHERE delivery_id IN (SELECT delivery_id FROM lost) OR digest_id IN (SELECT delivery_id FROM lost)
+    WHERE delivery_id = ANY(ARRAY(SELECT delivery_id FROM lost))
+        OR digest_id = ANY(ARRAY(SELECT delivery_id FROM lost))
 )
 SELECT count(*) FROM lost;
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from mesh.model import UserId
 from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State, Store
+from services.notifications.store import PostgresStore
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LEASE = NOW + timedelta(seconds=30)
@@ -116,6 +120,24 @@ async def test_an_attempt_is_settled_once(store: Store) -> None:
     await store.collect(second, HELD, DIGEST, LEASE)
     (found,) = await store.list_deliveries(ADA, "event_1", "", 10)
     assert (found.state, found.reason, found.digest_id) == (State.WITHHELD, Reason.NOBODY, None)
+
+
+async def test_an_event_that_comes_again_meanwhile_changes_no_outcome(store: Store) -> None:
+    """Whoever settles waits for it, and then keeps what came of the delivery all the same."""
+    if not isinstance(store, PostgresStore):
+        pytest.skip("about the real store")
+    await store.add(delivery("1"))
+    going = await claimed(store)
+    async with store.database.transaction() as connection:
+        await store.add(replace(delivery("1"), delivery_id="delivery_2"))
+        settling = asyncio.create_task(store.settle(going, Outcome(State.SENT), NOW), context=Context())
+        for _ in range(1000):
+            if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                break
+            await asyncio.sleep(0.01)
+    await settling
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.state, found.repeats) == (State.SENT, 1)
 
 
 async def test_a_crowd_is_of_one_kind_to_one_address_in_one_time(store: Store) -> None:
