@@ -89,7 +89,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addressee:
-    """Who gets it, as their owners say it now: nothing of this is kept. `variables` go into the text."""
+    """Who gets it, as their owners say it now: nothing of this is kept. `variables` go into the text.
+
+    `create_time`: the date of the mail, the same however often it is tried.
+    """
 
     email: str
     kind: str
