@@ -21,7 +21,8 @@ class Lanes:
     """Do what is due until there is nothing, and look again when woken or after `poll` seconds, give or take a half.
 
     `do_next` does one thing and says whether there was one. What it raises ends nothing; the log has it as
-    `<what>_failed` or, if nobody foresaw it, as the error `<what>_broken`. Several processes may run these each.
+    `<what>_failed`, after which a lane rests even if woken, or, if nobody foresaw it, as the error `<what>_broken`.
+    Several processes may run these each.
     """
 
     what: str
@@ -46,8 +47,14 @@ class Lanes:
                     pass
             except Error as error:
                 log.warning(f"{self.what}_failed", exc_info=error)
+                # Whoever is away is not back because more is due, and a busy process is woken all the time.
+                await asyncio.sleep(self._pause())
+                continue
             except Exception as error:
                 log.error(f"{self.what}_broken", exc_info=error)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.poll * random.uniform(0.5, 1.5)):
+                async with asyncio.timeout(self._pause()):
                     await self._woken.wait()
+
+    def _pause(self) -> float:
+        return self.poll * random.uniform(0.5, 1.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.limits import limit
-from services.billing.domain import asking, charging, dunning, entities, invoicing, ledger, reading, webhooks
+from services.billing.domain import asking, charging, dunning, entities, invoicing, ledger, lifecycle, reading, webhooks
 
 limit("AMOUNT_LARGEST", ledger.LARGEST_AMOUNT, "minor units", "In one entry; more is a mistake.")
 limit("QUANTITY_LARGEST", entities.LARGEST_QUANTITY, "units", "Of one subscription; more is agreed on by people.")
@@ -48,12 +48,24 @@ limit(
     "s",
     "A charge is not sent later: the provider forgets idempotency keys after a day.",
 )
+limit(
+    "CHARGE_SHOWN",
+    charging.SHOWN_WITHIN.total_seconds(),
+    "s",
+    "Then what the provider does not find was never sent: its search may be an hour behind.",
+)
 limit("CHARGE_ACTION", charging.ACTION_WITHIN.total_seconds(), "s", "For payers to confirm a charge at their bank.")
 limit(
     "INVOICE_CHARGE_WAIT",
     dunning.WAIT_FOR_CHARGE.total_seconds(),
     "s",
     "An invoice is not given up while a charge of it is under way; so long until the next look.",
+)
+limit(
+    "CLOCKS_DIFFER",
+    lifecycle.CLOCKS_DIFFER.total_seconds(),
+    "s",
+    "Reminders are sent by the database's clock; whoever gets one before its time by theirs looks again so much later.",
 )
 limit("BILLING_LISTED", reading.DEFAULT_PAGE, "rows", "A screenful, for whoever does not say how many.")
 limit("BILLING_LISTED_MOST", reading.LARGEST_PAGE, "rows", "Of 2 KiB with few lines: far under the longest answer.")

@@ -63,7 +63,7 @@ class MeshDirectory:
             user_id=delivery.user_id,
             locale=profile.locale,
             zone=profile.time_zone,
-            create_time=delivery.create_time,
+            create_time=delivery.held_until or delivery.create_time,
             variables=delivery.variables,
         )
 

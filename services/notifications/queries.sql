@@ -1,12 +1,13 @@
 -- Deliveries. What each statement promises is said by services.notifications.domain.deliveries.Store.
 
--- name: add(delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, create_time, not_before)$
+-- name: add(delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, create_time, not_before, held_until)$
 INSERT INTO deliveries (
-    delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, state, create_time, not_before
+    delivery_id, event_id, channel, kind, user_id, mail_id, variables, repeatable, state, create_time, not_before,
+    held_until
 )
 VALUES (
     :delivery_id, :event_id, :channel, :kind, :user_id, :mail_id, :variables::jsonb, :repeatable, 'waiting',
-    :create_time, :not_before
+    :create_time, :not_before, :held_until
 )
 ON CONFLICT (event_id, channel, mail_id, user_id) DO UPDATE SET repeats = deliveries.repeats + 1
 RETURNING repeats = 0;
@@ -39,9 +40,12 @@ WHERE recipient = :recipient AND kind = :kind AND create_time >= :since::timesta
 
 -- name: settle(delivery_id, was, attempts, state, reason, not_before, held_until, decision, now)!
 WITH ours AS (
-    SELECT delivery_id FROM deliveries
+    SELECT delivery_id, recipient, repeatable FROM deliveries
     WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts
     FOR UPDATE
+), restored AS (
+    DELETE FROM suppressions
+    WHERE :state::text = 'sent' AND recipient IN (SELECT recipient FROM ours WHERE repeatable)
 )
 UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL,
     not_before = coalesce(:not_before::timestamptz, not_before),
@@ -50,9 +54,14 @@ UPDATE deliveries SET state = :state::text, reason = :reason, lease_until = NULL
     -- The same as before is no news, but for its time.
     history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = :state::text
                    THEN history - -1 ELSE history END || :decision::jsonb
-WHERE delivery_id IN (SELECT delivery_id FROM ours) OR digest_id IN (SELECT delivery_id FROM ours);
+WHERE delivery_id = (SELECT delivery_id FROM ours) OR digest_id = (SELECT delivery_id FROM ours);
 
--- name: collect(delivery_id, was, attempts, event_id, user_id, channel, reason, not_before, decision)!
+-- name: lock_ours(delivery_id, was, attempts)$
+SELECT delivery_id FROM deliveries
+WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts
+FOR UPDATE;
+
+-- name: collect(delivery_id, event_id, user_id, channel, reason, not_before, decision)!
 -- A digest that is on its way has no room any more.
 WITH digest AS (
     SELECT delivery_id FROM deliveries
@@ -63,7 +72,7 @@ UPDATE deliveries SET state = 'waiting', reason = :reason, lease_until = NULL, n
     held_until = :not_before::timestamptz, digest_id = (SELECT delivery_id FROM digest),
     history = CASE WHEN history -> -1 ->> 'reason' = :reason AND history -> -1 ->> 'state' = 'waiting'
                    THEN history - -1 ELSE history END || :decision::jsonb
-WHERE delivery_id = :delivery_id AND state = :was::text AND attempts = :attempts;
+WHERE delivery_id = :delivery_id;
 
 -- name: collected(digest_id)
 SELECT * FROM deliveries WHERE digest_id = :digest_id ORDER BY delivery_id;
@@ -76,13 +85,11 @@ WHERE user_id = :user_id AND channel = :channel AND kind = ANY(:kinds::text[]) A
 -- name: suppress(recipient, now)!
 INSERT INTO suppressions (recipient, create_time) VALUES (:recipient, :now) ON CONFLICT DO NOTHING;
 
--- name: restore(recipient)!
-DELETE FROM suppressions WHERE recipient = :recipient;
-
 -- name: suppressed(recipient)$
 SELECT EXISTS (SELECT FROM suppressions WHERE recipient = :recipient);
 
 -- name: sweep(now)$
+-- Arrays, since by a subquery on either side of an OR no index is used.
 WITH lost AS (
     SELECT delivery_id FROM deliveries
     WHERE state = 'sending' AND NOT repeatable AND lease_until <= :now::timestamptz
@@ -90,7 +97,8 @@ WITH lost AS (
 ), marked AS (
     UPDATE deliveries SET state = 'lost', reason = 'UNCLEAR', lease_until = NULL, done_time = :now::timestamptz,
         history = history || jsonb_build_object('time', :now::timestamptz, 'state', 'lost', 'reason', 'UNCLEAR')
-    WHERE delivery_id IN (SELECT delivery_id FROM lost) OR digest_id IN (SELECT delivery_id FROM lost)
+    WHERE delivery_id = ANY(ARRAY(SELECT delivery_id FROM lost))
+        OR digest_id = ANY(ARRAY(SELECT delivery_id FROM lost))
 )
 SELECT count(*) FROM lost;
 

@@ -38,6 +38,7 @@ class PostgresStore:
                 repeatable=delivery.repeatable,
                 create_time=delivery.create_time,
                 not_before=delivery.not_before,
+                held_until=delivery.held_until,
             )
         return bool(new)
 
@@ -68,12 +69,13 @@ class PostgresStore:
 
     async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
         async with self.database.transaction() as connection:
+            ours = {"delivery_id": delivery.delivery_id, "was": delivery.state, "attempts": delivery.attempts}
+            if not await sql.lock_ours(connection, **ours):
+                return
             await self.add(digest)
             await sql.collect(
                 connection,
                 delivery_id=delivery.delivery_id,
-                was=delivery.state,
-                attempts=delivery.attempts,
                 event_id=digest.event_id,
                 user_id=digest.user_id,
                 channel=digest.channel,
@@ -94,10 +96,6 @@ class PostgresStore:
     async def suppress(self, recipient: str, now: datetime) -> None:
         async with self.database.connection() as connection:
             await sql.suppress(connection, recipient=recipient, now=now)
-
-    async def restore(self, recipient: str) -> None:
-        async with self.database.connection() as connection:
-            await sql.restore(connection, recipient=recipient)
 
     async def suppressed(self, recipient: str) -> bool:
         async with self.database.connection() as connection:

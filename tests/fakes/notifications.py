@@ -46,6 +46,8 @@ class FakeStore:
     async def settle(self, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         if self._ours(delivery):
             await self._settle(delivery.delivery_id, outcome, now)
+            if delivery.repeatable and outcome.state is State.SENT:
+                self.unreachable.discard(self.recipients.get(delivery.delivery_id, ""))
 
     async def _settle(self, delivery_id: str, outcome: Outcome, now: datetime) -> None:
         for old in (self.kept[delivery_id], *await self.collected(delivery_id)):
@@ -60,9 +62,9 @@ class FakeStore:
             )
 
     async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
-        await self.add(digest)
         if not self._ours(delivery):
             return
+        await self.add(digest)
         same = (digest.event_id, digest.user_id, digest.channel)
         alike = [one for one in self._in(State.WAITING) if (one.event_id, one.user_id, one.channel) == same]
         digest_id = alike[0].delivery_id if alike else None
@@ -82,9 +84,6 @@ class FakeStore:
 
     async def suppress(self, recipient: str, now: datetime) -> None:
         self.unreachable.add(recipient)
-
-    async def restore(self, recipient: str) -> None:
-        self.unreachable.discard(recipient)
 
     async def suppressed(self, recipient: str) -> bool:
         return recipient in self.unreachable

@@ -63,8 +63,9 @@ class FakePushes:
 
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
         kept = self._pushes.get(push.push_id)
-        if kept and kept.state is State.SENDING:
-            kept.state, kept.due = outcome.state, outcome.again or kept.due
+        if kept is None or (kept.state, kept.push.attempts) != (State.SENDING, push.attempts):
+            return
+        kept.state, kept.due = outcome.state, outcome.again or kept.due
         endpoint = self._endpoints.get(push.endpoint.endpoint_id)
         if endpoint is None:
             return

@@ -35,6 +35,8 @@ from services.billing.domain.storage import Store
 
 SEND_WITHIN = timedelta(hours=20)
 """A charge that the provider has not seen by then is not sent any more: it forgets idempotency keys after a day."""
+SHOWN_WITHIN = timedelta(hours=2)
+"""What was sent is found by then: the provider's search may be an hour behind."""
 ACTION_WITHIN = timedelta(days=1)
 """How long a payer may take to confirm a charge at their bank."""
 
@@ -133,7 +135,7 @@ class Charges:
 
     async def _not_found(self, caller: Caller, charge: Charge) -> Charge:
         """What was sent may not be found for a while: what is not sent any more has failed when that is certain."""
-        if self._sendable(charge):
+        if charge.live and self.now() - charge.create_time < SEND_WITHIN + SHOWN_WITHIN:
             return charge
         return await self._apply(caller, charge.charge_id, ProviderCharge("", ProviderState.FAILED, "", "never sent"))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from mesh.model import Caller
 from services.billing.domain.entities import Customer, Invoice, InvoiceState, SubscriptionState
 from services.billing.domain.invoicing import RETRIES, Invoicing
-from services.billing.domain.lifecycle import Lifecycle
+from services.billing.domain.lifecycle import CLOCKS_DIFFER, Lifecycle
 from services.billing.domain.renewal import Renewal
 from services.billing.domain.storage import Store
 
@@ -34,14 +34,18 @@ class Dunning:
         self.now = now
 
     async def due(self, caller: Caller, invoice_id: str) -> None:
-        """Charge an invoice again or give it up, if that is due; too early or again, nothing happens."""
+        """Charge an invoice again or give it up, if that is due; again nothing happens, a little early it waits."""
 
         async def done() -> None:
             customer = await self.store.lock((await self.invoicing.get(invoice_id)).organisation_id)
             invoice = await self.invoicing.get(invoice_id)
             at = invoice.next_attempt_time
-            if invoice.state is InvoiceState.OPEN and at is not None and at <= self.now():
+            if invoice.state is not InvoiceState.OPEN or at is None:
+                return
+            if at <= self.now():
                 await self._step(caller, customer, invoice)
+            elif self.lifecycle.reminded_early(at):
+                await self.invoicing.wake(caller, invoice, at + CLOCKS_DIFFER)
 
         await self.store.run(done)
 

@@ -158,8 +158,12 @@ class Invoicing:
     async def schedule(self, caller: Caller, invoice: Invoice, at: datetime | None) -> Invoice:
         """Have the invoice looked at then, or by nobody."""
         if at is not None:
-            await self.store.remind(due(InvoiceDue, caller, invoice.organisation_id, invoice.invoice_id), at)
+            await self.wake(caller, invoice, at)
         return await self._keep(replace(invoice, next_attempt_time=at))
+
+    async def wake(self, caller: Caller, invoice: Invoice, at: datetime) -> None:
+        """Have it looked at then."""
+        await self.store.remind(due(InvoiceDue, caller, invoice.organisation_id, invoice.invoice_id), at)
 
     async def give_back(self, caller: Caller, charge: Charge, amount: int) -> Refund:
         """Begin to give back a part of a charge that is credit now."""

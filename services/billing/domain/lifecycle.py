@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mesh.model import Caller
@@ -17,6 +17,9 @@ from services.billing.domain.events import (
     due,
 )
 from services.billing.domain.storage import Store
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""At most, of the database that sends a reminder at its time and of whoever gets it."""
 
 _State = SubscriptionState
 _Announced = type[SubscriptionStarted] | type[SubscriptionChanged] | type[SubscriptionCancelled]
@@ -51,10 +54,14 @@ class Lifecycle:
             await self.change(caller, new, SubscriptionStarted)
         await self.wake(caller, new)
 
-    async def wake(self, caller: Caller, found: Subscription) -> None:
-        """Have it looked at when its period ends."""
+    async def wake(self, caller: Caller, found: Subscription, later: timedelta = timedelta(0)) -> None:
+        """Have it looked at when its period ends, or so much later."""
         event = due(SubscriptionDue, caller, found.organisation_id, found.subscription_id)
-        await self.store.remind(event, found.period_end)
+        await self.store.remind(event, found.period_end + later)
+
+    def reminded_early(self, at: datetime) -> bool:
+        """Whether a reminder for that time has come before it: the clock here is behind, and no other will follow."""
+        return self.now() < at <= self.now() + CLOCKS_DIFFER
 
     async def paid(self, caller: Caller, subscription_id: str) -> None:
         """An invoice of it was paid: it can be used, unless another one is open."""

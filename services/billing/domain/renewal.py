@@ -10,7 +10,7 @@ from typing import Any
 from mesh.model import Caller
 from services.billing.domain.entities import Customer, Line, Subscription, SubscriptionState
 from services.billing.domain.invoicing import Invoicing
-from services.billing.domain.lifecycle import Lifecycle
+from services.billing.domain.lifecycle import CLOCKS_DIFFER, Lifecycle
 from services.billing.domain.plans import Plan, period_start
 from services.billing.domain.storage import Store
 
@@ -27,7 +27,7 @@ class Renewal:
         self.now = now
 
     async def advance(self, caller: Caller, subscription_id: str) -> None:
-        """Bring a subscription to the present, period by period; too early or again, nothing happens."""
+        """Bring a subscription to the present, period by period; again nothing happens, a little early it waits."""
 
         async def advanced() -> None:
             found = await self.lifecycle.get(subscription_id)
@@ -35,6 +35,8 @@ class Renewal:
             found = await self.lifecycle.get(subscription_id)
             while found.live and found.state is not _State.INCOMPLETE and found.period_end <= self.now():
                 found = await self._next(caller, customer, found)
+            if found.live and self.lifecycle.reminded_early(found.period_end):
+                await self.lifecycle.wake(caller, found, CLOCKS_DIFFER)
 
         await self.store.run(advanced)
 

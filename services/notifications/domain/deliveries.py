@@ -89,7 +89,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addressee:
-    """Who gets it, as their owners say it now: nothing of this is kept. `variables` go into the text."""
+    """Who gets it, as their owners say it now: nothing of this is kept. `variables` go into the text.
+
+    `create_time`: the date of the mail, the same however often it is tried.
+    """
 
     email: str
     kind: str
@@ -137,7 +140,7 @@ class Undeliverable(Refused):
 
 
 class Unclear(Exception):
-    """The connection was lost when the mail may have been taken."""
+    """The connection was lost when what was sent may have been taken."""
 
 
 class BrokenTemplate(Exception):
@@ -165,12 +168,14 @@ class Store(Protocol):
     async def settle(self, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         """Keep what has come of a delivery, as it was added or claimed, and with it of all that it collects.
 
+        With a repeatable one that is SENT its address is noted to take mail: others never go to one that is suppressed.
         If something has come of that already, or another has claimed it since, nothing is kept.
         """
 
     async def collect(self, delivery: Delivery, outcome: Outcome, digest: Delivery, now: datetime) -> None:
         """Settle a delivery so that it goes out in a digest, which is kept unless there is one of its event already.
 
+        Nothing is kept when `settle` would keep nothing.
         If that one is on its way, this one is due when it was: it will be judged again.
         """
 
@@ -184,10 +189,7 @@ class Store(Protocol):
         """
 
     async def suppress(self, recipient: str, now: datetime) -> None:
-        """Note that an address takes no mail; it stays noted until restored."""
-
-    async def restore(self, recipient: str) -> None:
-        """Note that it does."""
+        """Note that an address takes no mail; it stays noted until a repeatable delivery is sent there."""
 
     async def suppressed(self, recipient: str) -> bool:
         """Whether it is noted."""

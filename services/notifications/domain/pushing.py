@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from mesh.model import UserId
-from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State
+from mesh.model import Unavailable, UserId
+from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State, Unclear
 from services.notifications.domain.judging import Judging
 from services.notifications.domain.kinds import kind_of
 
@@ -46,11 +46,17 @@ class Pushing:
     browsers: Browsers
 
     async def attempted(self, delivery: Delivery) -> Outcome:
-        """Held back, handed over, or to nobody: they have no browser. Raises: Unavailable."""
+        """Held back, handed over, or to nobody: they have no browser.
+
+        Raises: Unavailable; Unclear if it was lost whether they were handed over.
+        """
         reader = await self.readers.reader(delivery.user_id)
         if held := await self.judging.verdict(delivery, kind_of(delivery.kind), reader.zone):
             return held
         variables = {name: value for name, value in delivery.variables.items() if name != INBOX_NUMBER}
         number = int(delivery.variables.get(INBOX_NUMBER, 0))
-        told = await self.browsers.tell(delivery.user_id, delivery.kind, variables, number, reader.locale)
+        try:
+            told = await self.browsers.tell(delivery.user_id, delivery.kind, variables, number, reader.locale)
+        except Unavailable as error:
+            raise Unclear from error
         return Outcome(State.SENT) if told else Outcome(State.WITHHELD, Reason.NOBODY)

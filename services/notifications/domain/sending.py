@@ -146,9 +146,6 @@ class Sending:
         except Undeliverable:
             await self.store.suppress(prepared.recipient, self.now())
             raise
-        if delivery.repeatable:
-            # What is not about security is not sent to an address that is suppressed, and so says nothing new.
-            await self.store.restore(prepared.recipient)
 
     async def _letter(self, kind: Kind, addressee: Addressee, delivery: Delivery) -> Letter:
         """Of a digest, the letters' subjects; of a digest of one, that letter."""
@@ -197,4 +194,5 @@ def _digest(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
         repeatable=False,
         create_time=now,
         not_before=outcome.not_before,
+        held_until=outcome.not_before,
     )

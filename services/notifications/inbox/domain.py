@@ -186,7 +186,8 @@ class Inbox:
                         at = message.number
                         yield News(at, state.unread, message)
                 before, state = state, await self._changed(user_id, state, bell)
-                if state.number == before.number:
+                # No message will say so: there is none, or it was told before it was counted.
+                if state.number in (before.number, at):
                     yield News(at, state.unread)
 
     async def _changed(self, user_id: UserId, known: State, bell: Bell) -> State:

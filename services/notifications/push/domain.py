@@ -136,7 +136,10 @@ class Store(Protocol):
         """The push that is due, which is SENDING now."""
 
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
-        """Say what came of it, unless that was said; with GONE its endpoint is forgotten."""
+        """Say what came of this attempt; with GONE its endpoint is forgotten.
+
+        Nothing, if that was said, or another attempt has begun since.
+        """
 
     async def sweep(self, now: datetime) -> int:
         """Those whose courier died are LOST; how many."""

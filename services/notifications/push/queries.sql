@@ -54,19 +54,24 @@ SELECT claimed.push_id, claimed.kind, claimed.variables, claimed.number, claimed
        e.endpoint_id, e.user_id, e.url, e.p256dh, e.auth, e.create_time, e.last_state, e.last_time
   FROM claimed JOIN push_endpoints e USING (endpoint_id);
 
--- name: settle(push_id, endpoint_id, state, what, again, now)!
-WITH settled AS (
+-- name: settle(push_id, attempts, endpoint_id, state, what, again, now)!
+-- The endpoint first, as in `remove`: two that wait for each other would both fail. It may be gone already.
+WITH held AS (
+    SELECT endpoint_id FROM push_endpoints WHERE endpoint_id = :endpoint_id FOR UPDATE
+), settled AS (
     UPDATE pushes SET state = :state, what = :what, due_time = coalesce(:again::timestamptz, due_time),
            done_time = CASE WHEN :state = 'waiting' THEN NULL ELSE :now::timestamptz END
-     WHERE push_id = :push_id AND state = 'sending'
+     WHERE push_id = :push_id AND state = 'sending' AND attempts = :attempts AND (SELECT count(*) FROM held) >= 0
+    RETURNING push_id
 ), gone AS (
-    DELETE FROM push_endpoints WHERE endpoint_id = :endpoint_id AND :state = 'gone'
+    DELETE FROM push_endpoints
+     WHERE endpoint_id = :endpoint_id AND :state = 'gone' AND EXISTS (SELECT FROM settled)
 ), hopeless AS (
     UPDATE pushes SET state = 'gone', done_time = :now
-     WHERE endpoint_id = :endpoint_id AND :state = 'gone' AND state = 'waiting'
+     WHERE endpoint_id = :endpoint_id AND :state = 'gone' AND state = 'waiting' AND EXISTS (SELECT FROM settled)
 )
 UPDATE push_endpoints SET last_state = :state, last_time = :now
- WHERE endpoint_id = :endpoint_id AND :state <> 'gone';
+ WHERE endpoint_id = :endpoint_id AND :state <> 'gone' AND EXISTS (SELECT FROM settled);
 
 -- name: sweep(now)$
 WITH lost AS (

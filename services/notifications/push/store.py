@@ -63,7 +63,7 @@ class PostgresPushes:
         return _push(found) if found else None
 
     async def settle(self, push: Push, outcome: Outcome, now: datetime) -> None:
-        which = {"push_id": push.push_id, "endpoint_id": push.endpoint.endpoint_id}
+        which = {"push_id": push.push_id, "attempts": push.attempts, "endpoint_id": push.endpoint.endpoint_id}
         said = {"state": str(outcome.state), "what": outcome.what, "again": outcome.again}
         async with self.database.connection() as connection:
             await sql.settle(connection, **which, **said, now=now)

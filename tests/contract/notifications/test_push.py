@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -148,6 +149,43 @@ async def test_what_a_dead_courier_had_is_lost(pushes: Store) -> None:
     assert await pushes.sweep(LATER) == 1
     await pushes.settle(push, Outcome(State.WAITING, "late", LATER), LATER)
     assert await pushes.claim(LATER + timedelta(days=1), LATER) is None
+
+
+async def test_an_attempt_is_settled_once(pushes: Store) -> None:
+    """Said again while the next attempt is under way it changes nothing: nobody else is given that, or forgets it."""
+    await registered(pushes, 1)
+    await pushes.add(ADA, "welcome", {}, 1, NOW)
+    first = await claimed(pushes)
+    await pushes.settle(first, Outcome(State.WAITING, "503", LATER), NOW)
+    second = await claimed(pushes, LATER)
+    await pushes.settle(first, Outcome(State.WAITING, "503", LATER), LATER)
+    assert await pushes.claim(LATER, LATER) is None
+    await pushes.settle(second, Outcome(State.SENT, "201"), LATER)
+    for stale in (Outcome(State.WAITING, "503", LATER), Outcome(State.GONE, "410")):
+        await pushes.settle(first, stale, LATER)
+    (kept,) = await pushes.endpoints(ADA)
+    assert kept.last_state is State.SENT
+
+
+async def test_settling_and_removing_do_not_wait_for_each_other(store: object) -> None:
+    """Both lock the endpoint first: who waits for that holds no push, and neither is sent away for a deadlock."""
+    if not isinstance(store, PostgresStore):
+        pytest.skip("about the real store")
+    pushes, database = PostgresPushes(store.database), store.database
+    await registered(pushes, 1)
+    await pushes.add(ADA, "welcome", {}, 1, NOW)
+    push = await claimed(pushes)
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM push_endpoints FOR UPDATE")
+        settling = asyncio.create_task(pushes.settle(push, Outcome(State.SENT, "201"), NOW), context=Context())
+        for _ in range(1000):
+            if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                break
+            await asyncio.sleep(0.01)
+        assert await connection.fetch("SELECT push_id FROM pushes FOR UPDATE SKIP LOCKED")
+    await settling
+    (kept,) = await pushes.endpoints(ADA)
+    assert kept.last_state is State.SENT
 
 
 async def test_old_pushes_go(store: object) -> None:

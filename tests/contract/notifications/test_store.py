@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from mesh.model import UserId
 from services.notifications.domain.deliveries import Delivery, Outcome, Reason, State, Store
+from services.notifications.store import PostgresStore
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LEASE = NOW + timedelta(seconds=30)
@@ -37,8 +41,9 @@ async def claimed(store: Store, now: datetime = NOW) -> Delivery:
 
 async def test_what_is_kept_comes_back_as_it_was(store: Store) -> None:
     """Every field of it."""
-    await store.add(delivery("1"))
-    assert list(await store.list_deliveries(ADA, "", "", 10)) == [delivery("1")]
+    held = replace(delivery("1"), held_until=LEASE)
+    await store.add(held)
+    assert list(await store.list_deliveries(ADA, "", "", 10)) == [held]
 
 
 async def test_an_event_that_comes_twice_tells_nobody_twice(store: Store) -> None:
@@ -117,6 +122,24 @@ async def test_an_attempt_is_settled_once(store: Store) -> None:
     assert (found.state, found.reason, found.digest_id) == (State.WITHHELD, Reason.NOBODY, None)
 
 
+async def test_an_event_that_comes_again_meanwhile_changes_no_outcome(store: Store) -> None:
+    """Whoever settles waits for it, and then keeps what came of the delivery all the same."""
+    if not isinstance(store, PostgresStore):
+        pytest.skip("about the real store")
+    await store.add(delivery("1"))
+    going = await claimed(store)
+    async with store.database.transaction() as connection:
+        await store.add(replace(delivery("1"), delivery_id="delivery_2"))
+        settling = asyncio.create_task(store.settle(going, Outcome(State.SENT), NOW), context=Context())
+        for _ in range(1000):
+            if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                break
+            await asyncio.sleep(0.01)
+    await settling
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.state, found.repeats) == (State.SENT, 1)
+
+
 async def test_a_crowd_is_of_one_kind_to_one_address_in_one_time(store: Store) -> None:
     """Those that went out or are going count; oneself, other kinds, other addresses and earlier ones do not."""
     going = []
@@ -187,6 +210,17 @@ async def test_a_digest_that_is_on_its_way_has_no_room(store: Store) -> None:
     assert again.delivery_id == "delivery_2"
 
 
+async def test_what_is_given_up_makes_no_digest(store: Store) -> None:
+    """Whose sender comes back after its lease ran out is in none, nor is there one with nothing in it."""
+    await store.add(delivery("1", repeatable=False))
+    late = await claimed(store)
+    assert await store.sweep(LEASE) == 1
+    await store.collect(late, HELD, DIGEST, LEASE)
+    (found,) = await store.list_deliveries(ADA, "", "", 10)
+    assert (found.delivery_id, found.state) == ("delivery_1", State.LOST)
+    assert await store.claim(DIGEST.not_before, LEASE) is None
+
+
 async def test_a_lost_digest_takes_what_it_collects_along(store: Store) -> None:
     """One is counted, all are lost."""
     await collect(store, "1", "2")
@@ -240,10 +274,24 @@ async def test_the_same_again_is_one_decision(store: Store) -> None:
     ]
 
 
-async def test_an_address_is_suppressed_until_it_is_restored(store: Store) -> None:
-    """Noted twice is noted; others are not."""
+async def test_an_address_is_suppressed_until_security_arrives_there(store: Store) -> None:
+    """Noted twice is noted; others are not. What went elsewhere, was withheld or is not repeatable says nothing."""
     for _ in range(2):
         await store.suppress("a", NOW)
     assert (await store.suppressed("a"), await store.suppressed("b")) == (True, False)
-    await store.restore("a")
+    for name, repeatable, recipient, state in (
+        ("1", True, "b", State.SENT),
+        ("2", True, "a", State.WITHHELD),
+        ("3", False, "a", State.SENT),
+    ):
+        await arrive(store, delivery(name, repeatable=repeatable), recipient, state)
+        assert await store.suppressed("a")
+    await arrive(store, delivery("4"), "a", State.SENT)
     assert not await store.suppressed("a")
+
+
+async def arrive(store: Store, sent: Delivery, recipient: str, state: State) -> None:
+    await store.add(sent)
+    going = await claimed(store)
+    await store.crowd(going.delivery_id, going.kind, ADA, recipient, NOW)
+    await store.settle(going, Outcome(state), NOW)

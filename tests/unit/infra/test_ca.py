@@ -58,6 +58,7 @@ def test_keys_are_readable_by_their_owner_only(tmp_path: Path, authority: ca.Aut
     for folder in (tmp_path / "users", tmp_path / "ca"):
         assert (folder / "key.pem").stat().st_mode & 0o777 == 0o600
         assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "users" / "current").iterdir()} == {0o600}
 
 
 def test_a_reader_never_sees_a_certificate_without_its_key(tmp_path: Path, authority: ca.Authority) -> None:
@@ -89,6 +90,15 @@ def test_a_certificate_is_due_at_half_of_its_life(tmp_path: Path, authority: ca.
     ca.issue(authority, folder, ["users"], SPIFFE, now)
     assert not ca.due(authority, folder, now + ca.LIFE / 2 - timedelta(minutes=10))
     assert ca.due(authority, folder, now + ca.LIFE / 2)
+
+
+@pytest.mark.parametrize("name", ["identity.yaml", "authority.yaml"])
+def test_what_an_earlier_release_made_is_due(tmp_path: Path, authority: ca.Authority, name: str) -> None:
+    """It has no files of the kind that Envoys read."""
+    ca.issue(authority, tmp_path / "users", ["users"], SPIFFE)
+    assert not ca.due(authority, tmp_path / "users")
+    (tmp_path / "users" / "current" / name).unlink()
+    assert ca.due(authority, tmp_path / "users")
 
 
 def test_another_authority_s_certificate_is_due(tmp_path: Path, authority: ca.Authority) -> None:

@@ -78,3 +78,20 @@ async def test_what_a_wake_missed_is_found_after_a_pause() -> None:
 
     async with running(Lanes("working", do, 1, 0.001)):
         await until(lambda: looks > 12)
+
+
+async def test_whoever_is_away_is_not_asked_sooner_for_being_woken() -> None:
+    """However often something else becomes due meanwhile: each lane rests after a failure that was foreseen."""
+    asked = 0
+
+    async def do() -> bool:
+        nonlocal asked
+        asked += 1
+        raise Unavailable
+
+    lanes = Lanes("working", do, 2, 3600)
+    async with running(lanes):
+        for _ in range(50):
+            lanes.wake()
+            await asyncio.sleep(0.001)
+    assert asked == 2

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.model import AlreadyExists, FailedPrecondition, Invalid, NotFound, Unavailable
-from services.billing.domain import asking, errors
+from services.billing.domain import asking, charging, errors
 from services.billing.domain.asking import AGAIN, CHECK_EVERY, LEASE
 from services.billing.domain.entities import InvoiceState, PaymentState, Refund, Subscription, SubscriptionState
 from services.billing.domain.events import InvoiceDue, PaymentFailed
@@ -166,6 +166,24 @@ async def test_a_provider_that_hangs_is_left(world: World, monkeypatch: pytest.M
     with pytest.raises(TimeoutError):
         await world.billing.asking.ask_next()
     assert list(world.store.questions.values()) == [world.now + AGAIN]
+
+
+async def test_what_was_sent_at_the_last_moment_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider's search may be an hour behind: so long a charge whose answer was lost does not count as unsent."""
+    await world.card()
+    await world.start()
+    world.now += charging.SEND_WITHIN - timedelta(seconds=1)
+    find, shown = world.payments.find_charge, world.now + timedelta(hours=1)
+
+    async def behind(charge_id: str) -> ProviderCharge | None:
+        return await find(charge_id) if world.now >= shown else None
+
+    monkeypatch.setattr(world.payments, "find_charge", behind)
+    world.payments.cuts = 1
+    await world.pass_time(days=2)
+    assert (len(world.charges), world.charges[0].state) == (1, PaymentState.SUCCEEDED)
+    assert world.payments.holds("EUR") == await world.holds(Account.CLEARING) == TOTAL
+    await world.check()
 
 
 async def test_who_confirms_too_late_pays_nothing(world: World) -> None:
@@ -321,6 +339,19 @@ async def test_dunning(world: World) -> None:
     told = [event.next_attempt_time for _, event in world.store.events if isinstance(event, PaymentFailed)]
     assert [at - began if at else None for at in told] == [*(timedelta(days=days) for days in (1, 4, 9)), None]
     assert world.announced[-1] == "SubscriptionCancelled"
+    await world.check()
+
+
+@pytest.mark.parametrize("behind", [0.001, 299.0])
+async def test_a_clock_that_is_behind_ends_no_dunning(world: World, behind: float) -> None:
+    """A reminder that comes a little too early for whoever gets it is followed by another one, once."""
+    await world.subscribed()
+    await world.card("declined")
+    await world.pass_time(days=28)
+    await world.remind_early(InvoiceDue, seconds=behind)
+    assert len(world.charges) == 2
+    await world.pass_time(minutes=15)
+    assert (len(world.charges), len(world.store.reminders)) == (3, 2)
     await world.check()
 
 

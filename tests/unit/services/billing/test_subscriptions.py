@@ -19,7 +19,7 @@ from services.billing.domain.entities import (
     PaymentState,
     SubscriptionState,
 )
-from services.billing.domain.events import InvoicePaid
+from services.billing.domain.events import InvoicePaid, SubscriptionDue
 from services.billing.domain.ledger import LARGEST_AMOUNT, Account
 from services.billing.domain.plans import Interval
 from services.billing.domain.subscriptions import Wanted
@@ -94,6 +94,17 @@ async def test_one_late_reminder_makes_up_for_all(world: World) -> None:
     await world.billing.renewal.advance(BILLING, subscription_id)
     assert len(world.invoices) == 4
     assert world.subscription(subscription_id).period_end > world.now
+
+
+@pytest.mark.parametrize("behind", [0.001, 299.0])
+async def test_a_clock_that_is_behind_loses_no_period(world: World, behind: float) -> None:
+    """Whoever is reminded may not have the clock of whoever reminds: it looks again, and nobody is charged early."""
+    subscription_id = await world.subscribed()
+    await world.pass_time(days=2)
+    await world.remind_early(SubscriptionDue, seconds=behind)
+    assert world.subscription(subscription_id).period == 0
+    await world.pass_time(minutes=15)
+    assert (world.subscription(subscription_id).period, len(world.store.reminders)) == (1, 1)
 
 
 async def test_what_never_began_is_not_renewed(world: World) -> None:

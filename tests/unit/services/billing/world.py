@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from mesh.model import Caller, OrganisationId, SessionId, Unavailable, User, UserId
+from mesh.model import Caller, Event, OrganisationId, SessionId, Unavailable, User, UserId
 from services.billing.domain.billing import Billing
 from services.billing.domain.charging import BILLING
 from services.billing.domain.entities import Charge, Invoice, InvoiceState, Subscription
@@ -74,6 +74,13 @@ class World:
         while min(self.store.questions.values(), default=self.now + timedelta(1)) <= self.now:
             with contextlib.suppress(Unavailable):
                 await self.billing.asking.ask_next()
+
+    async def remind_early(self, kind: type[Event], **before: float) -> None:
+        """Have the next reminder of that kind come so long before its time, by our clock."""
+        at, event = min((one for one in self.store.reminders if isinstance(one[1], kind)), key=lambda one: one[0])
+        await self.pass_time(seconds=(at - timedelta(**before) - self.now).total_seconds())
+        self.store.reminders.remove((at, event))
+        await self.remind(event)
 
     async def remind(self, event: object) -> None:
         """What the consumer of the event does."""

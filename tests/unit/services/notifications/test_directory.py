@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tulle.auth.v1 import contacts_pb2
 from tulle.users.v1 import users_pb2
 
+from mesh.model import UserId
 from services.notifications.directory import MeshDirectory
 from services.notifications.domain.deliveries import Addressee, Delivery
 
@@ -30,6 +32,10 @@ class Others:
         assert request.mail_id == self._mail.mail_id
         return self._mail
 
+    async def GetContact(self, request: contacts_pb2.GetContactRequest) -> contacts_pb2.Contact:
+        assert request.user_id == self._profile.user_id
+        return contacts_pb2.Contact(email="ada@example.com")
+
     async def BatchGetProfiles(
         self, request: users_pb2.BatchGetProfilesRequest, **_: object
     ) -> users_pb2.BatchGetProfilesResponse:
@@ -37,10 +43,10 @@ class Others:
         return users_pb2.BatchGetProfilesResponse(profiles=[self._profile])
 
 
-async def addressee(**mail: Any) -> Addressee:
+async def addressee(delivery: Delivery = MAIL, **mail: Any) -> Addressee:
     profile = users_pb2.Profile(user_id="user_1", locale="pt-BR", time_zone="America/Sao_Paulo")
     others: Any = Others(contacts_pb2.Mail(mail_id="mail_1", user_id="user_1", **mail), profile)
-    found = await MeshDirectory(others).addressee(MAIL)
+    found = await MeshDirectory(others).addressee(delivery)
     assert found is not None
     return found
 
@@ -50,3 +56,11 @@ async def test_a_text_gets_the_details_of_its_mail() -> None:
     found = await addressee(kind="reset", token="real", details={"device": "phone", "token": "other"})
     assert found.variables == {"device": "phone", "token": "real"}
     assert (found.kind, found.locale, found.zone) == ("reset", "pt-BR", "America/Sao_Paulo")
+
+
+async def test_what_waited_for_its_hour_is_of_that_hour() -> None:
+    """A digest of yesterday's things is a mail of this morning: one that is a day old is taken for junk."""
+    digest = replace(MAIL, mail_id="", user_id=UserId("user_1"), repeatable=False)
+    assert (await addressee(digest)).create_time == NOON
+    morning = NOON + timedelta(hours=20)
+    assert (await addressee(replace(digest, held_until=morning))).create_time == morning

@@ -124,6 +124,18 @@ async def test_a_watcher_hears_of_what_is_read_elsewhere() -> None:
     assert await asyncio.gather(*tasks) == [News(3, 2), News(3, 2)]
 
 
+async def test_the_count_is_right_in_the_end() -> None:
+    """A message that comes between the count and the look for messages is told, and then what the count is with it."""
+    world = World()
+    watch = world.watch()
+    assert await anext(watch) == News(0, 0)
+    await world.tell()
+    assert await take(watch, 1) == [1]
+    async with asyncio.timeout(1):
+        assert await anext(watch) == News(1, 1)
+    (await waits(watch)).cancel()
+
+
 async def test_nobody_is_woken_for_nothing() -> None:
     """A look that finds nothing new wakes nobody, and without watchers nothing is looked at."""
     world = World()

@@ -216,6 +216,21 @@ async def test_a_day_of_attempts_begins_when_waiting_ends(world: World) -> None:
     assert world.told("1")[0] is State.SENT
 
 
+async def test_a_digest_that_a_day_went_into_has_a_day_of_attempts(world: World) -> None:
+    """It begins at its hour, not when the first of what it collects joined it."""
+    world.now = datetime(2026, 1, 2, 8, 0, 1, tzinfo=UTC)
+    await world.wants(daily())
+    await world.wanted("1", kind="invoice_paid")
+    await world.work()
+    world.now = datetime(2026, 1, 3, 8, tzinfo=UTC)
+    world.fails = [Unavailable() for _ in range(5)]
+    for _ in range(5):
+        await world.work()
+        world.now += timedelta(minutes=1)
+    await world.work()
+    assert world.told("1")[0] is State.SENT
+
+
 async def test_only_what_is_not_about_security_can_be_ended(world: World) -> None:
     """Its letters carry a link that says whose and which; letters about security carry none."""
     await world.wanted("1", kind="invoice_paid")

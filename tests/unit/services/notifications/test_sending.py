@@ -33,6 +33,7 @@ from services.notifications.limits import (
     SENDERS,
 )
 from services.notifications.sender import Sender
+from tests.fakes.notifications import FakeStore
 from tests.unit.services.notifications.world import World
 
 
@@ -132,6 +133,44 @@ async def test_a_store_that_is_away_hears_later_what_came_of_it(
     await world.wanted(kind=kind)
     assert await world.sending.send_next()
     assert (len(world.sent), world.told()) == (1, (State.SENT, Reason.NONE))
+
+
+class Flaky:
+    """A store that is away as often as `away` says, whatever it is asked."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.store, self.away = store, 0
+
+    def __getattr__(self, name: str) -> Any:
+        async def asked(*what: Any) -> Any:
+            if self.away:
+                self.away -= 1
+                raise Unavailable
+            return await getattr(self.store, name)(*what)
+
+        return asked
+
+
+async def test_a_mail_that_was_taken_is_sent_whatever_else_is_to_be_noted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that goes away at that moment, when an address is known to take mail again, has no mail go out twice."""
+    monkeypatch.setattr(insisting, "PAUSE", 0.001)
+    await world.wanted("0", kind="invoice_paid")
+    world.fails = [Undeliverable()]
+    await world.work()
+    store, send, flaky = world.store, world.send, Flaky(world.store)
+
+    async def taken(*what: Any) -> None:
+        await send(*what)
+        flaky.away = 2
+
+    monkeypatch.setattr(world, "send", taken)
+    world.store = cast(Any, flaky)
+    await world.wanted()
+    await world.work()
+    world.store = store
+    assert (len(world.sent), world.told(), store.unreachable) == (1, (State.SENT, Reason.NONE), set())
 
 
 async def test_a_store_that_stays_away_is_left_when_the_lease_ends(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mesh.model import Unavailable
 from services.notifications.domain.deliveries import Reason, State
 from services.notifications.domain.judging import TOLD_MOST
 from services.notifications.domain.kinds import Category
@@ -91,3 +92,22 @@ async def test_who_has_no_browser_gets_no_push(world: World, telling: Telling) -
     await telling.tell("event_1", ADA, "invoice_paid", PAID)
     await world.work()
     assert outcomes(world, "event_1")["push"] == (State.WITHHELD, Reason.NOBODY)
+
+
+async def test_what_was_perhaps_handed_over_is_not_handed_over_again(
+    world: World, telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit whose answer is lost may have been one: browsers are told at most once."""
+    tell = world.tell
+
+    async def cut(*what: Any) -> int:
+        await tell(*what)
+        raise Unavailable
+
+    monkeypatch.setattr(world, "tell", cut)
+    await telling.tell("event_1", ADA, "invoice_paid", PAID)
+    await world.work()
+    world.now += timedelta(minutes=10)
+    await world.work()
+    assert world.pushed == [("invoice_paid", 1)]
+    assert outcomes(world, "event_1")["push"] == (State.LOST, Reason.UNCLEAR)
