@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mesh.model import Error
+from mesh.model import Error, Unavailable
 from services.billing.domain.charging import BILLING, Charges, Refunds
 from services.billing.domain.entities import LIVE, Question
 from services.billing.domain.storage import Store
@@ -46,18 +46,21 @@ class Asking:
         if question is None:
             return False
         try:
-            async with asyncio.timeout(WITHIN.total_seconds()):
-                undecided = await self._is_undecided(question)
+            undecided = await self._is_undecided(question)
         except Exception as error:
-            pause = AGAIN if isinstance(error, Error | TimeoutError) else CHECK_EVERY
+            pause = AGAIN if isinstance(error, Error) else CHECK_EVERY
             await self.store.answered(question.object_id, until, self.now() + pause)
             raise
         await self.store.answered(question.object_id, until, self.now() + CHECK_EVERY if undecided else None)
         return True
 
     async def _is_undecided(self, question: Question) -> bool:
-        """Settle it; whether it is to be asked about again."""
+        """Settle it; whether it is to be asked about again. Raises: Unavailable, also if it takes too long."""
         caller = replace(BILLING, request_id=question.request_id, traceparent=question.traceparent)
-        if question.object_id.startswith("refund_"):
-            return (await self.refunds.settle(question.object_id)).state in LIVE
-        return (await self.charges.settle(question.object_id, caller)).charge.live
+        try:
+            async with asyncio.timeout(WITHIN.total_seconds()):
+                if question.object_id.startswith("refund_"):
+                    return (await self.refunds.settle(question.object_id)).state in LIVE
+                return (await self.charges.settle(question.object_id, caller)).charge.live
+        except TimeoutError as error:
+            raise Unavailable("The payment provider takes too long.") from error

@@ -1,8 +1,8 @@
 -- Every statement of web push, by name (aiosql).
 
--- name: lock(user_id)$
+-- name: lock(user_id)!
 -- Registrations of one person come one after the other, so that they are counted right.
-SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 0))::text;
+INSERT INTO push_people (user_id) VALUES (:user_id) ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id;
 
 -- name: register(endpoint_id, user_id, url, p256dh, auth, create_time)^
 INSERT INTO push_endpoints (endpoint_id, user_id, url, p256dh, auth, create_time)

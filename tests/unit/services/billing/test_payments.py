@@ -163,7 +163,7 @@ async def test_a_provider_that_hangs_is_left(world: World, monkeypatch: pytest.M
 
     monkeypatch.setattr(world.payments, "find_charge", hang)
     monkeypatch.setattr(asking, "WITHIN", timedelta(milliseconds=10))
-    with pytest.raises(TimeoutError):
+    with pytest.raises(Unavailable):
         await world.billing.asking.ask_next()
     assert list(world.store.questions.values()) == [world.now + AGAIN]
 
