@@ -8,7 +8,7 @@ never that of the first request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,6 +34,10 @@ from services.billing.domain.ports import (
 Result = TypeVar("Result")
 
 STRIPE_TIMEOUT = limit("STRIPE_TIMEOUT", 2.0, "s", "For one answer; below a handler's time. What is cut off is read.")
+STRIPE_TWIN_TRIES = limit(
+    "STRIPE_TWIN_TRIES", 4, "tries", "Of a request whose twin is under way, within a call's time."
+)
+STRIPE_TWIN_PAUSE = limit("STRIPE_TWIN_PAUSE", 0.3, "s", "Between them; an answer takes as long.")
 STRIPE_PAGE = limit("STRIPE_PAGE", 100, "objects", "Of one list, the most that Stripe gives.")
 CHARGE_STATES = {
     "succeeded": ProviderState.SUCCEEDED,
@@ -73,10 +77,7 @@ class StripePayments:
         )
         if found.data:
             return found.data[0].id
-        made = self._api.customers.create_async(
-            {"metadata": {"organisation_id": organisation_id}}, {"idempotency_key": f"customer_{organisation_id}"}
-        )
-        return (await _asked(made)).id
+        return (await _alone(lambda: self._make_customer(organisation_id))).id
 
     async def save_method(self, customer: str, token: str) -> ProviderMethod:
         try:
@@ -98,7 +99,7 @@ class StripePayments:
 
     async def charge(self, order: ChargeOrder) -> ProviderCharge:
         try:
-            intent = await _asked(self._create(order))
+            intent = await _alone(lambda: self._create(order))
         except stripe.CardError as error:
             if error.error is None or error.error.payment_intent is None:
                 raise
@@ -121,16 +122,8 @@ class StripePayments:
             return await self._read(provider_id)
 
     async def refund(self, order: RefundOrder) -> ProviderRefund:
-        made = self._api.refunds.create_async(
-            {
-                "payment_intent": order.charge,
-                "amount": order.money.amount,
-                "metadata": {"refund_id": order.refund_id},
-            },
-            {"idempotency_key": order.refund_id},
-        )
         try:
-            refund = await _asked(made)
+            refund = await _alone(lambda: self._give_back(order))
         except stripe.InvalidRequestError as error:
             return ProviderRefund("", ProviderState.FAILED, failure=error.code or "invalid_request")
         return _refund(await _asked(self._api.refunds.retrieve_async(refund.id)) if _replayed(refund) else refund)
@@ -151,6 +144,11 @@ class StripePayments:
                 return entries
             page["starting_after"] = found.data[-1].id
 
+    def _make_customer(self, organisation_id: OrganisationId) -> Awaitable[stripe.Customer]:
+        return self._api.customers.create_async(
+            {"metadata": {"organisation_id": organisation_id}}, {"idempotency_key": f"customer_{organisation_id}"}
+        )
+
     def _create(self, order: ChargeOrder) -> Awaitable[stripe.PaymentIntent]:
         return self._api.payment_intents.create_async(
             {
@@ -167,8 +165,33 @@ class StripePayments:
             {"idempotency_key": order.charge_id},
         )
 
+    def _give_back(self, order: RefundOrder) -> Awaitable[stripe.Refund]:
+        return self._api.refunds.create_async(
+            {
+                "payment_intent": order.charge,
+                "amount": order.money.amount,
+                "metadata": {"refund_id": order.refund_id},
+            },
+            {"idempotency_key": order.refund_id},
+        )
+
     async def _read(self, intent_id: str) -> ProviderCharge:
         return _charge(await _asked(self._api.payment_intents.retrieve_async(intent_id)))
+
+
+async def _alone(ask: Callable[[], Awaitable[Result]]) -> Result:
+    """The answer to a request with a key; while its twin is under way, such as our own worker's, that is waited for.
+
+    Raises: Unavailable.
+    """
+    for _ in range(STRIPE_TWIN_TRIES - 1):
+        try:
+            return await _asked(ask())
+        except Unavailable as error:
+            if not isinstance(error.__cause__, stripe.IdempotencyError):
+                raise
+        await asyncio.sleep(STRIPE_TWIN_PAUSE)
+    return await _asked(ask())
 
 
 async def _asked(answer: Awaitable[Result]) -> Result:

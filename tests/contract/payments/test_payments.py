@@ -47,9 +47,7 @@ async def test_twins_make_one_customer(provider: Provider) -> None:
     """Asked twice at once, it is still one."""
     twins: list[str] = []
     for _ in range(3):
-        answers = await asyncio.gather(*(provider.payments.customer(ADAS) for _ in range(2)), return_exceptions=True)
-        twins += [one for one in answers if isinstance(one, str)]
-        assert all(isinstance(one, str | Unavailable) for one in answers)
+        twins += await asyncio.gather(*(provider.payments.customer(ADAS) for _ in range(2)))
     assert len(set(twins)) == 1
 
 
@@ -94,6 +92,14 @@ async def test_charge_happens_once(provider: Provider) -> None:
     await provider.confirm(first, success=True)
     again = await provider.payments.charge(asked)
     assert (again.provider_id, again.state) == (first.provider_id, S.SUCCEEDED)
+
+
+async def test_twins_make_one_charge(provider: Provider) -> None:
+    """Asked twice at once, as by who pays and by our own worker, both are told of the one charge."""
+    for outcome in ("ok", "confirm", "declined"):
+        asked = await order(provider, outcome)
+        first, second = await asyncio.gather(*(provider.payments.charge(asked) for _ in range(2)))
+        assert first == second == await found(provider, asked)
 
 
 async def test_declined_charge_happens_once(provider: Provider) -> None:
