@@ -188,7 +188,7 @@ async def _alone(ask: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await _asked(ask())
         except Unavailable as error:
-            if not isinstance(error.__cause__, stripe.IdempotencyError):
+            if not _has_twin(error.__cause__):
                 raise
         await asyncio.sleep(STRIPE_TWIN_PAUSE)
     return await _asked(ask())
@@ -200,11 +200,14 @@ async def _asked(answer: Awaitable[Result]) -> Result:
         async with asyncio.timeout(STRIPE_TIMEOUT):
             return await answer
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError, TimeoutError) as error:
+        if _has_twin(error):
+            raise Unavailable("The same payment is under way; try again.", retry_after=1.0) from error
         raise Unavailable("The payment provider does not answer now; try again.", retry_after=5.0) from error
-    except stripe.IdempotencyError as error:
-        if error.http_status != 409:  # Then the key was used for something else, which is a mistake of ours.
-            raise
-        raise Unavailable("The same payment is under way; try again.", retry_after=1.0) from error
+
+
+def _has_twin(error: BaseException | None) -> bool:
+    """Whether a request of the same key is under way. Stripe's client has no class of its own for that."""
+    return isinstance(error, stripe.StripeError) and error.http_status == 409
 
 
 def _replayed(made: stripe.PaymentIntent | stripe.Refund) -> bool:
