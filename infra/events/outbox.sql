@@ -54,14 +54,16 @@ UPDATE outbox SET published_at = now(), stream_seq = done.stream_seq
 FROM unnest(:event_ids::text[], :stream_seqs::bigint[]) AS done (event_id, stream_seq)
 WHERE outbox.event_id = done.event_id;
 
--- name: forget_lost$
--- Events that the broker had and lost are to be published again.
-WITH lost AS (
-    UPDATE outbox SET published_at = NULL, stream_seq = NULL
-    WHERE stream_seq > :last_seq
-    RETURNING 1
+-- name: forget_lost^
+-- A batch of what the broker had and lost, from a place on, is to be published again; how many, and where the batch ends.
+WITH lost AS MATERIALIZED (
+    SELECT event_id, stream_seq FROM outbox WHERE stream_seq >= :first_seq
+    ORDER BY stream_seq LIMIT :batch::int
+    FOR UPDATE
+), again AS (
+    UPDATE outbox SET published_at = NULL, stream_seq = NULL FROM lost WHERE outbox.event_id = lost.event_id
 )
-SELECT count(*) FROM lost;
+SELECT count(*) AS count, max(stream_seq) AS last_seq FROM lost;
 
 -- name: republish$
 -- A batch of what was published between two times is to be published again.

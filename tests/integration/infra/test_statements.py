@@ -31,7 +31,7 @@ async def test_the_database_understands_it(database: Database, statement: str) -
         (outbox.claim.sql, (["t"], 10, 10)),
         (outbox.previous.sql, (["t"], ["r"], ["a"], [5])),
         (outbox.mark.sql, (["e"], [1])),
-        (outbox.forget_lost.sql, (1,)),
+        (outbox.forget_lost.sql, (1, 10)),
         (outbox.next_timer.sql, (["t"],)),
         (inbox.receive.sql, ("e", "s", "r", "a", 1, 0)),
         (inbox.next_parked.sql, ()),
