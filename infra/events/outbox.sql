@@ -103,10 +103,15 @@ WITH old AS (
 SELECT count(*) FROM old;
 
 -- name: unpublished^
--- What waits, and since when; which timers are set.
-SELECT
-    count(*) FILTER (WHERE coalesce(publish_at, time) <= now()) AS due,
-    min(coalesce(publish_at, time)) FILTER (WHERE coalesce(publish_at, time) <= now()) AS since,
-    count(*) FILTER (WHERE publish_at > now()) AS timers,
-    min(publish_at) FILTER (WHERE publish_at > now()) AS next_timer
-FROM outbox WHERE published_at IS NULL;
+-- What waits, and since when; which timers are set. Each half has its index: together they had none.
+SELECT events.due + timers.due AS due, least(events.since, timers.since) AS since, timers.timers, timers.next_timer
+FROM (
+    SELECT count(*) AS due, min(time) AS since FROM outbox WHERE published_at IS NULL AND publish_at IS NULL
+) AS events, (
+    SELECT
+        count(*) FILTER (WHERE publish_at <= now()) AS due,
+        min(publish_at) FILTER (WHERE publish_at <= now()) AS since,
+        count(*) FILTER (WHERE publish_at > now()) AS timers,
+        min(publish_at) FILTER (WHERE publish_at > now()) AS next_timer
+    FROM outbox WHERE published_at IS NULL AND publish_at IS NOT NULL
+) AS timers;

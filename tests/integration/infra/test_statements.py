@@ -33,6 +33,7 @@ async def test_the_database_understands_it(database: Database, statement: str) -
         (outbox.mark.sql, (["e"], [1])),
         (outbox.forget_lost.sql, (1, 10)),
         (outbox.next_timer.sql, (["t"],)),
+        (outbox.unpublished.sql, ()),
         (inbox.receive.sql, ("e", "s", "r", "a", 1, 0)),
         (inbox.next_parked.sql, ()),
         (inbox.next_behind.sql, ("a", "r", "s")),
