@@ -40,8 +40,13 @@ INSERT INTO parked (
 VALUES (:event_id, :source, '', '', 0, false, :type, :envelope, 1, :error, now())
 ON CONFLICT DO NOTHING;
 
--- name: next_parked^
-SELECT * FROM parked_in_turn LIMIT 1 FOR UPDATE SKIP LOCKED;
+-- name: next_due^
+-- One whose next try is due: found at once, however many wait behind others.
+SELECT * FROM parked_in_turn WHERE attempts > 0 LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- name: next_untried^
+-- One that waited for another: looks at all that wait.
+SELECT * FROM parked_in_turn WHERE attempts = 0 LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: next_behind^
 -- The same within one aggregate: found at once, however many are parked.

@@ -35,7 +35,8 @@ async def test_the_database_understands_it(database: Database, statement: str) -
         (outbox.next_timer.sql, (["t"],)),
         (outbox.unpublished.sql, ()),
         (inbox.receive.sql, ("e", "s", "r", "a", 1, 0)),
-        (inbox.next_parked.sql, ()),
+        (inbox.next_due.sql, ()),
+        (inbox.next_untried.sql, ()),
         (inbox.next_behind.sql, ("a", "r", "s")),
     ],
 )
