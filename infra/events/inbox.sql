@@ -7,6 +7,9 @@ WITH mine AS (
     VALUES (:event_id, :source, :resource, :aggregate_id, :aggregate_seq)
     ON CONFLICT DO NOTHING
     RETURNING 1
+), again AS (
+    -- What can be replayed can be replayed again: it is remembered from its last coming on.
+    UPDATE inbox SET received_at = now() WHERE event_id = :event_id
 ), around AS MATERIALIZED (
     SELECT aggregate_seq FROM parked
     WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source AND ordered AND dead_at IS NULL

@@ -343,7 +343,7 @@ class Consumed(_message.Message):
     """Why the last one failed: types and places."""
     @_builtins.property
     def received_time(self) -> _timestamp_pb2.Timestamp:
-        """When the workload took responsibility for it."""
+        """When it came, for the last time if it was repeated."""
 
     @_builtins.property
     def retry_time(self) -> _timestamp_pb2.Timestamp:
