@@ -169,9 +169,9 @@ async def _park(
 
 async def _failed_again(connection: Connection, row: Record, error: HandlerFailed) -> None:
     attempts = row["attempts"] + 1
-    dead = row["age"] > timedelta(seconds=limits.PARKED_LONGEST) or (
-        attempts >= limits.PARKED_ATTEMPTS and not error.transient
-    )
+    # Age alone kills nothing: most of it may have passed behind another one.
+    aged = row["age"] > timedelta(seconds=limits.PARKED_LONGEST)
+    dead = attempts >= limits.PARKED_ATTEMPTS and (aged or not error.transient)
     if dead:
         log.error("event_dead", event_id=row["event_id"], type=row["type"], error=str(error))
     pause = timedelta(seconds=min(limits.PARKED_PAUSE_LONGEST, 2.0 ** min(attempts - 1, 20)))

@@ -113,6 +113,22 @@ async def test_what_is_unavailable_for_a_while_kills_no_event(site: Site, auth: 
         await _hurry_until(users, _equals(lambda: effects(users), [("a", 1)]))
 
 
+async def test_who_waited_behind_another_is_tried_as_often(site: Site, auth: Database, users: Database) -> None:
+    """The day that an event waited for another one's end is no try of its own."""
+    poison = Poison("bad", error=model.Unavailable())
+    await happen(auth, "bad", 1)
+    await happen(auth, "bad", 2)
+    async with AsyncExitStack() as stack:
+        await _deliver(site, auth, users, poison, stack)
+        await eventually(_holds(users, parked=2, dead=0))
+        async with users.connection() as connection:
+            await connection.execute("UPDATE parked SET parked_at = now() - interval '25 hours'")
+        await _hurry_until(users, _attempted(poison, limits.PARKED_ATTEMPTS + 2))
+        assert await _holds(users, parked=1, dead=1)()
+        poison.aggregates.clear()
+        await _hurry_until(users, _equals(lambda: effects(users), [("bad", 2)]))
+
+
 async def test_many_behind_one_hold_nobody_else_up(
     site: Site, auth: Database, users: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
