@@ -81,6 +81,9 @@ DUPLICATE_WINDOW = limit(
     "DUPLICATE_WINDOW", 120.0, "s", "The broker drops repeats of a message id; the inbox catches all later ones."
 )
 RELAY_BATCH = limit("RELAY_BATCH", 256, "events", "Claimed at once: few round trips, and a short transaction.")
+RELAY_BATCH_TIME = limit(
+    "RELAY_BATCH_TIME", 10.0, "s", "What a slow broker took by then is marked; far under IDLE_TRANSACTION_TIMEOUT."
+)
 RELAY_LANE = limit("RELAY_LANE", 16, "events", "Of one aggregate in a batch, published one after the other.")
 RELAY_IN_FLIGHT = limit(
     "RELAY_IN_FLIGHT", 64, "messages", "Unacknowledged publishes: three times the rate of one by one."

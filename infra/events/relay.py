@@ -30,10 +30,14 @@ Record: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What has become of the events of one batch, by event id; `previous` are values of the header PREVIOUS."""
+    """What has become of the events of one batch, by event id; `previous` are values of the header PREVIOUS.
+
+    What is not begun `until` then, by the loop's clock, is left to the next one.
+    """
 
     jetstream: JetStreamContext
     previous: Mapping[str, list[str]]
+    until: float
     done: dict[str, PubAck] = field(default_factory=dict)
     failed: dict[str, Exception] = field(default_factory=dict)
 
@@ -135,7 +139,7 @@ class Relay:
         self, jetstream: JetStreamContext, lanes: Sequence[Sequence[Record]], previous: Mapping[str, list[str]]
     ) -> dict[str, PubAck]:
         """By event id the acknowledgements that came."""
-        batch = _Batch(jetstream, previous)
+        batch = _Batch(jetstream, previous, asyncio.get_running_loop().time() + limits.RELAY_BATCH_TIME)
         await asyncio.gather(*(self._publish_lane(batch, lane) for lane in lanes))
         if batch.failed:
             event_id, error = next(iter(batch.failed.items()))
@@ -146,6 +150,8 @@ class Relay:
         for row in lane:
             try:
                 async with self._in_flight:
+                    if asyncio.get_running_loop().time() > batch.until:
+                        return
                     batch.done[row["event_id"]] = await self._publish_one(batch, row)
             except (nats.errors.Error, OSError, KeyError) as error:  # KeyError: a type of newer code than this
                 batch.failed[row["event_id"]] = error

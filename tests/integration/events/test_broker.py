@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 import nats.errors
 import pytest
@@ -213,6 +214,25 @@ async def test_no_store_is_too_large_to_be_filled_again(
         running(Relay(database, out, "auth").run),
     ):
         await eventually(lambda: _holds_again(out, 30))
+
+
+async def test_what_a_slow_broker_took_is_marked(site: Site, auth: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch ends before the database takes its transaction for a forgotten one, however slow each publish is."""
+    monkeypatch.setattr(limits, "IDLE_TRANSACTION_TIMEOUT", 1.0)
+    monkeypatch.setattr(limits, "RELAY_BATCH_TIME", 0.4)
+    for seq in range(1, 17):
+        await happen(auth, "a", seq)
+    async with site.open_database("auth") as database, site.open_bus("auth") as out:
+        jetstream = (await out.client()).jetstream()
+        at_once = jetstream.publish
+
+        async def slowly(*message: Any, **options: Any) -> api.PubAck:
+            await asyncio.sleep(0.15)
+            return await at_once(*message, **options)
+
+        jetstream.publish = slowly  # type: ignore[method-assign]
+        await Relay(database, out, "auth").publish(jetstream)
+    assert 0 < await count(auth, "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL") < 16
 
 
 async def test_a_full_stream_refuses_and_the_outbox_waits(
