@@ -65,19 +65,18 @@ WITH lost AS MATERIALIZED (
 )
 SELECT count(*) AS count, max(stream_seq) AS last_seq FROM lost;
 
--- name: republish$
--- A batch of what was published between two times is to be published again.
-WITH again AS (
+-- name: republish^
+-- A batch of what was published between two times is to be published again; how many, and the last of them.
+WITH found AS MATERIALIZED (
+    SELECT event_id FROM outbox
+    WHERE event_id > :after AND published_at >= :since AND published_at < :until AND (:type = '' OR type = :type)
+    ORDER BY event_id LIMIT :batch::int
+    FOR UPDATE
+), again AS (
     UPDATE outbox SET published_at = NULL, stream_seq = NULL, replays = replays + 1
-    WHERE event_id IN (
-        SELECT event_id FROM outbox
-        WHERE published_at >= :since AND published_at < :until AND (:type = '' OR type = :type)
-        ORDER BY event_id LIMIT :batch::int
-        FOR UPDATE
-    )
-    RETURNING 1
+    FROM found WHERE outbox.event_id = found.event_id
 )
-SELECT count(*) FROM again;
+SELECT count(*) AS count, max(event_id) AS last FROM found;
 
 -- name: newest
 SELECT * FROM outbox
