@@ -34,8 +34,11 @@ GONE = (
     asyncpg.QueryCanceledError,
 )
 """The database is gone, read-only, full or too slow."""
-_LOST = ("closed", "released", "not connected", '"failed" state')
-"""What asyncpg says of a connection that was lost, if it was not waiting for an answer just then."""
+_LOST = ("closed", "released", "not connected", '"failed" state', "another operation (2)")
+"""What asyncpg says of a connection that was lost, if it was not waiting for an answer just then.
+
+Its operation 2 is a farewell of the server's that it has begun to read.
+"""
 COLLISIONS = (asyncpg.LockNotAvailableError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
