@@ -81,6 +81,9 @@ DUPLICATE_WINDOW = limit(
     "DUPLICATE_WINDOW", 120.0, "s", "The broker drops repeats of a message id; the inbox catches all later ones."
 )
 RELAY_BATCH = limit("RELAY_BATCH", 256, "events", "Claimed at once: few round trips, and a short transaction.")
+RELAY_BATCH_TIME = limit(
+    "RELAY_BATCH_TIME", 10.0, "s", "What a slow broker took by then is marked; far under IDLE_TRANSACTION_TIMEOUT."
+)
 RELAY_LANE = limit("RELAY_LANE", 16, "events", "Of one aggregate in a batch, published one after the other.")
 RELAY_IN_FLIGHT = limit(
     "RELAY_IN_FLIGHT", 64, "messages", "Unacknowledged publishes: three times the rate of one by one."
@@ -112,9 +115,14 @@ PARKED_LONGEST = limit(
 )
 ERROR_KEPT = limit("ERROR_KEPT", 500, "characters", "Of what a handler raised, for the operator who reads it.")
 PARKED_POLL = limit("PARKED_POLL", 1.0, "s", "Finds parked events whose next try is due.")
+PARKED_REST = limit(
+    "PARKED_REST", 10.0, "", "Times what a look for parked events took: many that wait keep no database busy."
+)
 DEAD_KEEP = limit("DEAD_KEEP", 30 * DAY, "s", "Time for an operator to read and redrive a dead letter.")
 
-REPLAY_BATCH = limit("REPLAY_BATCH", 1000, "events", "Published again, or forgotten, by one statement: short locks.")
+REPLAY_BATCH = limit(
+    "REPLAY_BATCH", 1000, "events", "Published again, or forgotten, by one statement, which ends in time."
+)
 EVENTS_PAGE = limit("EVENTS_PAGE", 50, "rows", "What an operator gets who names no length.")
 EVENTS_LONGEST_PAGE = limit("EVENTS_LONGEST_PAGE", 200, "rows", "What an operator gets at most.")
 LAG_EVERY = limit("LAG_EVERY", 15.0, "s", "Between two log lines that say what waits.")

@@ -22,7 +22,7 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 Result = TypeVar("Result")
 
-_GONE = (
+GONE = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -33,8 +33,12 @@ _GONE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,
 )
-_LOST = ("closed", "released", "not connected", '"failed" state')
-"""What asyncpg says of a connection that was lost, if it was not waiting for an answer just then."""
+"""The database is gone, read-only, full or too slow."""
+_LOST = ("closed", "released", "not connected", '"failed" state', "another operation (2)")
+"""What asyncpg says of a connection that was lost, if it was not waiting for an answer just then.
+
+Its operation 2 is a farewell of the server's that it has begun to read.
+"""
 COLLISIONS = (asyncpg.LockNotAvailableError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -186,7 +190,7 @@ def _typed() -> Iterator[None]:
         yield
     except COLLISIONS as error:
         raise Contention(retry_after=0.1) from error
-    except _GONE as error:
+    except GONE as error:
         raise model.Unavailable("The database is not available now; try again.", retry_after=1.0) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         if not any(word in str(error) for word in _LOST):

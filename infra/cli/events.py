@@ -184,16 +184,22 @@ async def _replay(
     layout: Layout, workload: str, since: datetime, until: datetime, type_: str, anew_for: str
 ) -> tuple[int, int]:
     """How many events were forgotten, and how many will be published again."""
-    stretch = {"since": _stamp(since), "until": _stamp(until)}
+    stretch: dict[str, Any] = {"since": _stamp(since), "until": _stamp(until)}
     forget = pb.ForgetEventsRequest(source=workload, **stretch)
-    again = pb.RepublishEventsRequest(type=type_, **stretch)
     forgotten = 0
     while anew_for and (batch := (await _one(layout, anew_for, lambda stub: stub.ForgetEvents(forget))).forgotten):
         forgotten += batch
+    return forgotten, await _republish(layout, workload, pb.RepublishEventsRequest(**stretch, type=type_))
+
+
+async def _republish(layout: Layout, workload: str, request: pb.RepublishEventsRequest) -> int:
     count = 0
-    while batch := (await _one(layout, workload, lambda stub: stub.RepublishEvents(again))).republished:
-        count += batch
-    return forgotten, count
+    while True:
+        page: pb.RepublishEventsResponse = await _one(layout, workload, lambda stub: stub.RepublishEvents(request))
+        count += page.republished
+        if not page.next_page_token:
+            return count
+        request.page_token = page.next_page_token
 
 
 def _stamp(time: datetime) -> Timestamp:

@@ -79,7 +79,7 @@ class Bus:
                 log.warning("bus_work_failed", work=getattr(work, "__qualname__", "?"), exc_info=error)
                 calm = asyncio.get_running_loop().time() - began > limits.RETRY_LONGEST
                 failures = 0 if calm else failures + 1
-                await asyncio.sleep(min(limits.RETRY_LONGEST, 0.1 * 2**failures) * random.uniform(0.5, 1))
+                await asyncio.sleep(backoff(failures))
 
     async def ready(self) -> None:
         """Raises: model.Unavailable unless the broker answers."""
@@ -130,6 +130,11 @@ class Bus:
     async def _lost(self, client: Client) -> None:
         async with self._changed:
             await self._changed.wait_for(lambda: self._client is not client)
+
+
+def backoff(failures: int) -> float:
+    """How long to rest after so many failures in a row."""
+    return float(min(limits.RETRY_LONGEST, 0.1 * 2 ** min(failures, 10))) * random.uniform(0.5, 1)
 
 
 async def connect(url: str, user: str, password: str, **callbacks: Any) -> Client:

@@ -17,7 +17,7 @@ from tulle.event.v1 import event_pb2
 
 from infra import limits
 from infra.events import streams
-from infra.events.bus import Bus
+from infra.events.bus import Bus, backoff
 from infra.events.handling import EMPTY, HandlerFailed, Handlers
 from infra.events.parking import Parking, place
 from infra.events.pull import pull
@@ -66,14 +66,19 @@ class Consumer:
         await together(*map(self._work, lanes), *(_deal(messages, lanes) for messages in arriving))
 
     async def _work(self, lane: asyncio.Queue[Msg]) -> None:
+        failures = 0
         while True:
             message = await lane.get()
             try:
                 await self.take(message)
+                failures = 0
             except Exception as error:
                 # Neither effect nor parked, as when the database is away: the broker brings it again.
                 log.warning("event_not_taken", subject=message.subject, exc_info=error)
                 await message.nak(delay=_pause(message))
+                # Nor will the next be taken just now: without a rest the log gets a trace of each, over and over.
+                failures += 1
+                await asyncio.sleep(backoff(failures))
 
     async def take(self, message: Msg) -> None:
         """Make one delivery's effect, or park or bury it, and acknowledge it. Raises: whatever prevents all that."""

@@ -13,7 +13,7 @@ from tulle.event.v1 import event_pb2
 
 from infra import limits
 from infra.events.received import Subscriptions, Unreadable, Upgrades, decode, payload_of, received, verified
-from infra.postgres import COLLISIONS
+from infra.postgres import COLLISIONS, GONE
 from mesh import model, trace
 from mesh.call import Work, working
 from mesh.contract import Contract, Event
@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 EMPTY: Upgrades = MappingProxyType({})
 _STORY = (("error", "where"), ("cause", "cause_where"))
-_TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, OSError)
+_TRANSIENT = (model.Unavailable, model.Exhausted, model.DeadlineExceeded, model.Conflict, OSError, *GONE)
+"""GONE too: in the ambient transaction PostgreSQL's errors have no other types yet."""
 
 
 class HandlerFailed(Exception):

@@ -7,6 +7,9 @@ WITH mine AS (
     VALUES (:event_id, :source, :resource, :aggregate_id, :aggregate_seq)
     ON CONFLICT DO NOTHING
     RETURNING 1
+), again AS (
+    -- What can be replayed can be replayed again: it is remembered from its last coming on.
+    UPDATE inbox SET received_at = now() WHERE event_id = :event_id
 ), around AS MATERIALIZED (
     SELECT aggregate_seq FROM parked
     WHERE aggregate_id = :aggregate_id AND resource = :resource AND source = :source AND ordered AND dead_at IS NULL
@@ -40,8 +43,13 @@ INSERT INTO parked (
 VALUES (:event_id, :source, '', '', 0, false, :type, :envelope, 1, :error, now())
 ON CONFLICT DO NOTHING;
 
--- name: next_parked^
-SELECT * FROM parked_in_turn LIMIT 1 FOR UPDATE SKIP LOCKED;
+-- name: next_due^
+-- One whose next try is due: found at once, however many wait behind others.
+SELECT * FROM parked_in_turn WHERE attempts > 0 LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- name: next_untried^
+-- One that waited for another: looks at all that wait.
+SELECT * FROM parked_in_turn WHERE attempts = 0 LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: next_behind^
 -- The same within one aggregate: found at once, however many are parked.

@@ -54,28 +54,29 @@ UPDATE outbox SET published_at = now(), stream_seq = done.stream_seq
 FROM unnest(:event_ids::text[], :stream_seqs::bigint[]) AS done (event_id, stream_seq)
 WHERE outbox.event_id = done.event_id;
 
--- name: forget_lost$
--- Events that the broker had and lost are to be published again.
-WITH lost AS (
-    UPDATE outbox SET published_at = NULL, stream_seq = NULL
-    WHERE stream_seq > :last_seq
-    RETURNING 1
+-- name: forget_lost^
+-- A batch of what the broker had and lost, from a place on, is to be published again; how many, and where the batch ends.
+WITH lost AS MATERIALIZED (
+    SELECT event_id, stream_seq FROM outbox WHERE stream_seq >= :first_seq
+    ORDER BY stream_seq LIMIT :batch::int
+    FOR UPDATE
+), again AS (
+    UPDATE outbox SET published_at = NULL, stream_seq = NULL FROM lost WHERE outbox.event_id = lost.event_id
 )
-SELECT count(*) FROM lost;
+SELECT count(*) AS count, max(stream_seq) AS last_seq FROM lost;
 
--- name: republish$
--- A batch of what was published between two times is to be published again.
-WITH again AS (
+-- name: republish^
+-- A batch of what was published between two times is to be published again; how many, and the last of them.
+WITH found AS MATERIALIZED (
+    SELECT event_id FROM outbox
+    WHERE event_id > :after AND published_at >= :since AND published_at < :until AND (:type = '' OR type = :type)
+    ORDER BY event_id LIMIT :batch::int
+    FOR UPDATE
+), again AS (
     UPDATE outbox SET published_at = NULL, stream_seq = NULL, replays = replays + 1
-    WHERE event_id IN (
-        SELECT event_id FROM outbox
-        WHERE published_at >= :since AND published_at < :until AND (:type = '' OR type = :type)
-        ORDER BY event_id LIMIT :batch::int
-        FOR UPDATE
-    )
-    RETURNING 1
+    FROM found WHERE outbox.event_id = found.event_id
 )
-SELECT count(*) FROM again;
+SELECT count(*) AS count, max(event_id) AS last FROM found;
 
 -- name: newest
 SELECT * FROM outbox
@@ -101,10 +102,15 @@ WITH old AS (
 SELECT count(*) FROM old;
 
 -- name: unpublished^
--- What waits, and since when; which timers are set.
-SELECT
-    count(*) FILTER (WHERE coalesce(publish_at, time) <= now()) AS due,
-    min(coalesce(publish_at, time)) FILTER (WHERE coalesce(publish_at, time) <= now()) AS since,
-    count(*) FILTER (WHERE publish_at > now()) AS timers,
-    min(publish_at) FILTER (WHERE publish_at > now()) AS next_timer
-FROM outbox WHERE published_at IS NULL;
+-- What waits, and since when; which timers are set. Each half has its index: together they had none.
+SELECT events.due + timers.due AS due, least(events.since, timers.since) AS since, timers.timers, timers.next_timer
+FROM (
+    SELECT count(*) AS due, min(time) AS since FROM outbox WHERE published_at IS NULL AND publish_at IS NULL
+) AS events, (
+    SELECT
+        count(*) FILTER (WHERE publish_at <= now()) AS due,
+        min(publish_at) FILTER (WHERE publish_at <= now()) AS since,
+        count(*) FILTER (WHERE publish_at > now()) AS timers,
+        min(publish_at) FILTER (WHERE publish_at > now()) AS next_timer
+    FROM outbox WHERE published_at IS NULL AND publish_at IS NOT NULL
+) AS timers;

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import random
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -74,14 +75,21 @@ class Parking:
         while True:
             self._woken.clear()
             try:
-                while await self.retry_lane():
-                    pass
+                rest = limits.PARKED_REST * await self._retry_all()
             except Exception as error:
                 log.warning("retry_failed", exc_info=error)
-                await asyncio.sleep(limits.RETRY_LONGEST * random.random())
+                rest = limits.RETRY_LONGEST * random.random()
+            await asyncio.sleep(rest)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.PARKED_POLL):
                     await self._woken.wait()
+
+    async def _retry_all(self) -> float:
+        """Try what is in turn until there is nothing; how many seconds the look took that found nothing."""
+        while True:
+            began = time.monotonic()
+            if not await self.retry_lane():
+                return time.monotonic() - began
 
     async def retry_lane(self) -> bool:
         """Try a parked event whose turn it is, and those behind it while it goes well; whether there was one."""
@@ -93,8 +101,7 @@ class Parking:
 
     async def _retry(self, lane: Record | None = None) -> Record | None:
         async with self._database.connection() as connection:
-            find = functools.partial(sql.next_behind, **_key(lane)) if lane else sql.next_parked
-            row: Record | None = await find(connection)
+            row = await _next(connection, lane)
             if row is None:
                 return None
             if row["attempts"] == 0 and not row["preceded"]:
@@ -107,6 +114,15 @@ class Parking:
             else:
                 await sql.unpark(connection, event_id=row["event_id"])
             return row
+
+
+async def _next(connection: Connection, lane: Record | None) -> Record | None:
+    found: Record | None
+    if lane:
+        found = await sql.next_behind(connection, **_key(lane))
+    else:
+        found = await sql.next_due(connection) or await sql.next_untried(connection)
+    return found
 
 
 def _kept(text: str) -> str:
@@ -153,9 +169,9 @@ async def _park(
 
 async def _failed_again(connection: Connection, row: Record, error: HandlerFailed) -> None:
     attempts = row["attempts"] + 1
-    dead = row["age"] > timedelta(seconds=limits.PARKED_LONGEST) or (
-        attempts >= limits.PARKED_ATTEMPTS and not error.transient
-    )
+    # Age alone kills nothing: most of it may have passed behind another one.
+    aged = row["age"] > timedelta(seconds=limits.PARKED_LONGEST)
+    dead = attempts >= limits.PARKED_ATTEMPTS and (aged or not error.transient)
     if dead:
         log.error("event_dead", event_id=row["event_id"], type=row["type"], error=str(error))
     pause = timedelta(seconds=min(limits.PARKED_PAUSE_LONGEST, 2.0 ** min(attempts - 1, 20)))

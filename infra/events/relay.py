@@ -30,10 +30,14 @@ Record: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What has become of the events of one batch, by event id; `previous` are values of the header PREVIOUS."""
+    """What has become of the events of one batch, by event id; `previous` are values of the header PREVIOUS.
+
+    What is not begun `until` then, by the loop's clock, is left to the next one.
+    """
 
     jetstream: JetStreamContext
     previous: Mapping[str, list[str]]
+    until: float
     done: dict[str, PubAck] = field(default_factory=dict)
     failed: dict[str, Exception] = field(default_factory=dict)
 
@@ -50,6 +54,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._in_flight = asyncio.Semaphore(limits.RELAY_IN_FLIGHT)
         self._newest = 0
+        self._anew: int | None = None
         database.after_commit(self.wake)
 
     def wake(self) -> None:
@@ -71,10 +76,23 @@ class Relay:
     async def _recover(self, client: Client) -> None:
         """Give back to the outbox what the broker acknowledged and then lost, with its disk or a power failure."""
         self._newest = await last_sequence(client, streams.stream(self._workload))
-        async with self._database.connection() as connection:
-            lost = await sql.forget_lost(connection, last_seq=self._newest)
+        # A stream that was seen to begin anew has filled some places since; the events that had those are lost too.
+        first = self._newest + 1 if self._anew is None else min(self._anew, self._newest + 1)
+        lost = await self._forget(first)
+        self._anew = None
         if lost:
             log.warning("broker_lost_events", count=lost, last_seq=self._newest)
+
+    async def _forget(self, first: int) -> int:
+        """Take back all that was published from a place on, at once for others, in statements that end in time."""
+        total = 0
+        async with self._database.transaction() as connection:
+            while True:
+                batch = await sql.forget_lost(connection, first_seq=first, batch=limits.REPLAY_BATCH)
+                total += int(batch["count"])
+                if batch["count"] < limits.REPLAY_BATCH:
+                    return total
+                first = batch["last_seq"]
 
     async def publish(self, jetstream: JetStreamContext) -> bool:
         """Publish one batch; whether there may be more.
@@ -99,6 +117,7 @@ class Relay:
             raise ConnectionError("the broker takes no events")
         fresh = [ack.seq for ack in acks if not ack.duplicate]
         if fresh and min(fresh) <= self._newest:
+            self._anew = min(fresh)
             raise ConnectionError("the broker has begun its stream anew")
         self._newest = max(self._newest, *fresh, 0)
 
@@ -120,7 +139,7 @@ class Relay:
         self, jetstream: JetStreamContext, lanes: Sequence[Sequence[Record]], previous: Mapping[str, list[str]]
     ) -> dict[str, PubAck]:
         """By event id the acknowledgements that came."""
-        batch = _Batch(jetstream, previous)
+        batch = _Batch(jetstream, previous, asyncio.get_running_loop().time() + limits.RELAY_BATCH_TIME)
         await asyncio.gather(*(self._publish_lane(batch, lane) for lane in lanes))
         if batch.failed:
             event_id, error = next(iter(batch.failed.items()))
@@ -131,6 +150,8 @@ class Relay:
         for row in lane:
             try:
                 async with self._in_flight:
+                    if asyncio.get_running_loop().time() > batch.until:
+                        return
                     batch.done[row["event_id"]] = await self._publish_one(batch, row)
             except (nats.errors.Error, OSError, KeyError) as error:  # KeyError: a type of newer code than this
                 batch.failed[row["event_id"]] = error

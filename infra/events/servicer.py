@@ -66,9 +66,11 @@ class EventsServicer:
         return pb.RedriveDeadLettersResponse(redriven=redriven)
 
     async def RepublishEvents(self, request: pb.RepublishEventsRequest, call: Call) -> pb.RepublishEventsResponse:
-        asked = {**_stretch(request), "type": request.type, "batch": limits.REPLAY_BATCH}
+        asked = {**_stretch(request), "type": request.type, "after": request.page_token, "batch": limits.REPLAY_BATCH}
         async with self._database.connection() as connection:
-            return pb.RepublishEventsResponse(republished=await outbox.republish(connection, **asked))
+            batch: Record = await outbox.republish(connection, **asked)
+        full = batch["count"] == limits.REPLAY_BATCH
+        return pb.RepublishEventsResponse(republished=batch["count"], next_page_token=batch["last"] if full else "")
 
     async def ForgetEvents(self, request: pb.ForgetEventsRequest, call: Call) -> pb.ForgetEventsResponse:
         asked = {**_stretch(request), "source": request.source, "batch": limits.REPLAY_BATCH}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 import nats.errors
 import pytest
@@ -26,6 +27,10 @@ from tests.integration.events.conftest import Site, eventually, operator, runnin
 from tests.integration.events.story import count, effects, happen, histories, noting
 from tests.servers import PASSWORD
 
+SLOW_UPDATES = """
+CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$;
+CREATE TRIGGER slowly BEFORE UPDATE ON outbox FOR EACH ROW WHEN (NEW.published_at IS NULL) EXECUTE FUNCTION slowly();
+"""
 ALLOWED = [("auth", "tulle.auth.account_created"), ("users", "tulle.users.profile_updated")]
 REFUSED = [
     ("users", "tulle.auth.account_created"),
@@ -167,6 +172,69 @@ async def test_a_lost_store_is_filled_again_from_the_outbox(site: Site, auth: Da
     assert histories(await effects(users)) == {"a": list(range(1, 11))}
 
 
+async def test_a_stream_that_begins_anew_before_the_relay_s_eyes_is_filled_again(
+    site: Site, auth: Database, users: Database
+) -> None:
+    """No connection is lost, so that the relay learns it from a place that it has seen before; that one is lost too."""
+    async with AsyncExitStack() as stack:
+        out = await stack.enter_async_context(site.open_bus("auth"))
+        await stack.enter_async_context(running(Relay(auth, out, "auth").run))
+        for seq in range(1, 6):
+            await happen(auth, "a", seq)
+        await eventually(lambda: _all_published(auth))
+        administrator = await connect(site.nats.url, streams.ADMINISTRATOR, PASSWORD)
+        await administrator.jetstream().delete_stream("TULLE_AUTH")
+        await administrator.close()
+        await provision(site.nats.url, PASSWORD, contract())
+        into = await stack.enter_async_context(site.open_bus("users"))
+        await stack.enter_async_context(running(Consumer(users, into, "users", noting(users)).run))
+        await happen(auth, "a", 6)
+        await eventually(lambda: _reached(users, 6))
+    assert histories(await effects(users)) == {"a": [1, 2, 3, 4, 5, 6]}
+
+
+async def test_no_store_is_too_large_to_be_filled_again(
+    site: Site, auth: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was lost is given back in statements that each end in time, however long all of them take together."""
+    for seq in range(1, 31):
+        await happen(auth, "a", seq)
+    async with site.open_bus("auth") as out, running(Relay(auth, out, "auth").run):
+        await eventually(lambda: _all_published(auth))
+    site.nats.kill()
+    site.nats.lose_store()
+    await site.nats.start()
+    async with auth.connection() as connection:
+        await connection.execute(SLOW_UPDATES)
+    monkeypatch.setattr(limits, "STATEMENT_TIMEOUT", 0.6)
+    monkeypatch.setattr(limits, "REPLAY_BATCH", 4)
+    async with (
+        site.open_database("auth") as database,
+        site.open_bus("auth") as out,
+        running(Relay(database, out, "auth").run),
+    ):
+        await eventually(lambda: _holds_again(out, 30))
+
+
+async def test_what_a_slow_broker_took_is_marked(site: Site, auth: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch ends before the database takes its transaction for a forgotten one, however slow each publish is."""
+    monkeypatch.setattr(limits, "IDLE_TRANSACTION_TIMEOUT", 1.0)
+    monkeypatch.setattr(limits, "RELAY_BATCH_TIME", 0.4)
+    for seq in range(1, 17):
+        await happen(auth, "a", seq)
+    async with site.open_database("auth") as database, site.open_bus("auth") as out:
+        jetstream = (await out.client()).jetstream()
+        at_once = jetstream.publish
+
+        async def slowly(*message: Any, **options: Any) -> api.PubAck:
+            await asyncio.sleep(0.15)
+            return await at_once(*message, **options)
+
+        jetstream.publish = slowly  # type: ignore[method-assign]
+        await Relay(database, out, "auth").publish(jetstream)
+    assert 0 < await count(auth, "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL") < 16
+
+
 async def test_a_full_stream_refuses_and_the_outbox_waits(
     site: Site, auth: Database, users: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +306,10 @@ async def _buried(database: Database, number: int) -> bool:
 
 async def _all_published(database: Database) -> bool:
     return await count(database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
+
+
+async def _holds_again(bus: Bus, number: int) -> bool:
+    return await last_sequence(await bus.client(), "TULLE_AUTH") == number
 
 
 async def _ready(bus: Bus) -> bool:

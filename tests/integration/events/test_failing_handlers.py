@@ -19,6 +19,22 @@ from mesh import model
 from tests.integration.events.conftest import Site, eventually, operator, running
 from tests.integration.events.story import effects, happen, histories, noting
 
+CROWD = """
+WITH crowd AS (
+    INSERT INTO inbox (event_id, source, resource, aggregate_id, aggregate_seq)
+    SELECT 'crowd_' || place, 'auth', 'account', 'crowd', place FROM generate_series(1, 40000) AS place
+)
+INSERT INTO parked (
+    event_id, source, resource, aggregate_id, aggregate_seq, ordered, previous, type, envelope, attempts, retry_at
+)
+SELECT 'crowd_' || place, 'auth', 'account', 'crowd', place, true, place - 1, 'tulle.auth.v1.AccountCreated', '',
+    CASE place WHEN 1 THEN 1 ELSE 0 END, now() + interval '1 hour'
+FROM generate_series(1, 40000) AS place;
+UPDATE parked SET retry_at = now() WHERE aggregate_id = 'bad';
+ANALYZE inbox, parked;
+"""
+"""One event that is not due, and all those behind it; in the table another one that is due comes last."""
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +111,40 @@ async def test_what_is_unavailable_for_a_while_kills_no_event(site: Site, auth: 
         assert await _holds(users, parked=1, dead=0)()
         poison.aggregates.clear()
         await _hurry_until(users, _equals(lambda: effects(users), [("a", 1)]))
+
+
+async def test_who_waited_behind_another_is_tried_as_often(site: Site, auth: Database, users: Database) -> None:
+    """The day that an event waited for another one's end is no try of its own."""
+    poison = Poison("bad", error=model.Unavailable())
+    await happen(auth, "bad", 1)
+    await happen(auth, "bad", 2)
+    async with AsyncExitStack() as stack:
+        await _deliver(site, auth, users, poison, stack)
+        await eventually(_holds(users, parked=2, dead=0))
+        async with users.connection() as connection:
+            await connection.execute("UPDATE parked SET parked_at = now() - interval '25 hours'")
+        await _hurry_until(users, _attempted(poison, limits.PARKED_ATTEMPTS + 2))
+        assert await _holds(users, parked=1, dead=1)()
+        poison.aggregates.clear()
+        await _hurry_until(users, _equals(lambda: effects(users), [("bad", 2)]))
+
+
+async def test_many_behind_one_hold_nobody_else_up(
+    site: Site, auth: Database, users: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due is found at once, however many wait behind something that is not."""
+    await happen(auth, "bad", 1)
+    poison = Poison("bad")
+    async with AsyncExitStack() as stack:
+        await _deliver(site, auth, users, poison, stack)
+        await eventually(_holds(users, parked=1, dead=0))
+    async with users.connection() as connection:
+        await connection.execute(CROWD)
+    monkeypatch.setattr(limits, "STATEMENT_TIMEOUT", 0.3)
+    async with site.open_database("users") as database, site.open_bus("users") as into:
+        consumer = Consumer(database, into, "users", noting(database))
+        async with running(consumer.parking.run):
+            await eventually(_equals(lambda: effects(users), [("bad", 1)]))
 
 
 async def test_a_failing_handler_leaves_no_half_effect(site: Site, auth: Database, users: Database) -> None:

@@ -19,7 +19,7 @@ from infra.events.relay import Relay
 from infra.postgres import Database
 from mesh.model import Denied
 from tests.integration.events.conftest import Site, eventually, operator, running
-from tests.integration.events.story import effects, happen, histories, noting
+from tests.integration.events.story import count, effects, happen, histories, noting
 
 
 @pytest.fixture
@@ -128,6 +128,31 @@ async def test_what_a_consumer_forgets_has_its_effect_once_more(site: Site, auth
         relay.wake()
         await eventually(lambda: _has(users, 10))
     assert histories(await effects(users)) == {"a": [1, 2, 3, 4, 5] * 2}
+
+
+@pytest.mark.usefixtures("batches")
+async def test_a_replay_ends_whatever_the_clocks_say(site: Site, auth: Database, users: Database) -> None:
+    """An operator whose clock is ahead of the database's has each event published again once."""
+    for seq in range(1, 6):
+        await happen(auth, "a", seq)
+    async with AsyncExitStack() as stack:
+        relay, _ = await _site(site, auth, users, stack)
+        await eventually(lambda: _has(users, 5))
+        request = pb.RepublishEventsRequest(**_stretch())
+        request.until.FromDatetime(datetime.now(UTC) + timedelta(minutes=5))
+        batches: list[int] = []
+        while not batches or request.page_token:
+            page = await operator(auth, "auth").RepublishEvents(request)
+            batches.append(page.republished)
+            request.page_token = page.next_page_token
+            relay.wake()
+            await eventually(lambda: _none_waits(auth))
+    assert batches == [2, 2, 1]
+    assert await count(auth, "SELECT max(replays) FROM outbox") == 1
+
+
+async def _none_waits(database: Database) -> bool:
+    return await count(database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
 
 
 async def test_only_the_operator_is_answered(auth: Database) -> None:

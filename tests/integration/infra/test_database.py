@@ -217,7 +217,14 @@ async def test_a_connection_cut_between_statements_is_unavailable(
     assert await value(database) == 0
 
 
-@pytest.mark.parametrize("said", ['cannot switch to state 12; protocol is in the "failed" state', "not connected"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        'cannot switch to state 12; protocol is in the "failed" state',
+        "cannot switch to state 12; another operation (2) is in progress",
+        "not connected",
+    ],
+)
 async def test_a_connection_that_asyncpg_calls_failed_is_unavailable(database: Database, said: str) -> None:
     """It says so with an error of its own when the loss comes between its own steps."""
     with pytest.raises(model.Unavailable):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra import limits
+from infra.events.statements import inbox
 from infra.housekeeping import Housekeeping
 from infra.postgres import Database
 from mesh import model
@@ -28,10 +29,11 @@ async def publish(database: Database, at: datetime, born: datetime, published: b
         )
 
 
-async def receive(database: Database, at: datetime, born: datetime) -> None:
+async def receive(database: Database, at: datetime, born: datetime) -> str:
     async with database.connection() as connection:
         event_id = model.new_id("event", born.timestamp())
         await connection.execute("INSERT INTO inbox VALUES ($1, 's', 'r', $1, 1, $2)", event_id, at)
+    return event_id
 
 
 async def number(database: Database, table: str) -> int:
@@ -57,6 +59,16 @@ async def test_received_events_are_remembered_longer_than_any_replay(database: D
     await receive(database, young, born=old)
     assert await Housekeeping(database).clean(NOW) == 1
     assert await number(database, "inbox") == 1
+
+
+async def test_what_came_again_is_remembered_from_then_on(database: Database) -> None:
+    """A replay begins the outbox's time anew, and the inbox's with it: the replay after the next is no news either."""
+    old = ago(limits.INBOX_KEEP + 60)
+    event_id = await receive(database, old, born=old)
+    place = {"event_id": event_id, "source": "s", "resource": "r", "aggregate_id": event_id, "aggregate_seq": 1}
+    async with database.connection() as connection:
+        assert not (await inbox.receive(connection, **place, previous=0))["is_new"]
+    assert await Housekeeping(database).clean(NOW) == 0
 
 
 async def test_requests_and_dead_letters_are_kept_for_their_time(database: Database) -> None:

@@ -30,6 +30,6 @@ def test_who_waits_outwaits_what_it_waits_for() -> None:
     """The inner bound strikes first, so that the outer one can say why."""
     assert limits.COMMAND_TIMEOUT > limits.STATEMENT_TIMEOUT > limits.LOCK_TIMEOUT
     assert limits.IDLE_TRANSACTION_TIMEOUT > limits.HANDLER_TIMEOUT
-    assert limits.IDLE_TRANSACTION_TIMEOUT > limits.RELAY_LANE * 0.1 + limits.PUBLISH_TIMEOUT
+    assert limits.IDLE_TRANSACTION_TIMEOUT > limits.RELAY_BATCH_TIME + limits.PUBLISH_TIMEOUT
     assert limits.ACK_WAIT > limits.HANDLER_TIMEOUT
     assert limits.EVENT_BYTES < 2**20

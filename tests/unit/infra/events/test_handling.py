@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import asyncpg
 import pytest
 import structlog
 from tulle.auth.v1 import events_pb2
@@ -63,6 +64,15 @@ async def test_a_recorded_trace_has_the_handler(flag: str) -> None:
         await handlers.handle(event)
     spans = [(one["span_id"], one["parent_id"], one["name"]) for one in told if one["event"] == "span"]
     assert spans == ([(calls[0], trace.span_id(TRACE), event.type)] if flag == "01" else [])
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.QueryCanceledError(), asyncpg.DiskFullError(), asyncpg.AdminShutdownError(), TimeoutError()]
+)
+def test_a_database_that_cannot_passes(error: Exception) -> None:
+    """A database that is too slow, full or going down fails no event for good, also where a handler is told."""
+    assert HandlerFailed(error).transient
+    assert not HandlerFailed(asyncpg.NotNullViolationError()).transient
 
 
 async def test_a_failed_handler_leaves_nothing_behind() -> None:

@@ -343,7 +343,7 @@ class Consumed(_message.Message):
     """Why the last one failed: types and places."""
     @_builtins.property
     def received_time(self) -> _timestamp_pb2.Timestamp:
-        """When the workload took responsibility for it."""
+        """When it came, for the last time if it was repeated."""
 
     @_builtins.property
     def retry_time(self) -> _timestamp_pb2.Timestamp:
@@ -534,17 +534,20 @@ class RepublishEventsRequest(_message.Message):
     SINCE_FIELD_NUMBER: _builtins.int
     UNTIL_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Full name of the message of the only type that is meant; empty for all."""
+    page_token: _builtins.str
+    """`next_page_token` of the batch before; empty for the first. What was
+    published again is behind it, whatever the clocks say.
+    """
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """Events that were published at this time or later."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """And before this one. The same for each batch, so that what was published
-        again is not published once more.
-        """
+        """And before this one."""
 
     def __init__(
         self,
@@ -552,10 +555,11 @@ class RepublishEventsRequest(_message.Message):
         since: _timestamp_pb2.Timestamp | None = ...,
         until: _timestamp_pb2.Timestamp | None = ...,
         type: _builtins.str = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "type", b"type", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token", "since", b"since", "type", b"type", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -568,16 +572,20 @@ class RepublishEventsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REPUBLISHED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     republished: _builtins.int
     """How many events it has; 0 if nothing was left."""
+    next_page_token: _builtins.str
+    """Opaque; empty on the last batch."""
     def __init__(
         self,
         *,
         republished: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["republished", b"republished"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "republished", b"republished"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
