@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -86,7 +86,8 @@ def issue(
     made = Identity(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key), authority.pem)
     for name, pem in zip(FILES, (made.certificate, made.key, made.authority), strict=True):
         _private(fresh / name, pem)
-    for name, text in _secrets(made).items():
+    texts = certificates.secrets(made.certificate.decode(), made.key.decode(), made.authority.decode())
+    for name, text in texts.items():
         _private(fresh / name, text.encode())
     _swap(folder, fresh)
     _remove_old(folder)
@@ -107,17 +108,13 @@ def read(folder: Path) -> Identity:
     return Identity(*((current / name).read_bytes() for name in FILES))
 
 
-def _secrets(identity: Identity) -> Mapping[str, str]:
-    return certificates.secrets(identity.certificate.decode(), identity.key.decode(), identity.authority.decode())
-
-
 def due(authority: Authority, folder: Path, now: datetime | None = None) -> bool:
     """Whether the certificate in `folder` is missing, another authority's or past half of its life.
 
     The other half is for a rotation that fails: hours in which somebody can look at it.
     """
     path = folder / "cert.pem"
-    if not path.exists() or any(not (folder / "current" / name).exists() for name in _secrets(read(folder))):
+    if not all((folder / "current" / name).exists() for name in (*FILES, *certificates.FILES)):
         return True
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc

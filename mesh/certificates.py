@@ -10,10 +10,12 @@ from mesh.envoy import Addresses, Config
 from services import topology
 
 IDENTITY, AUTHORITY = "identity", "authority"
+FILES = (f"{IDENTITY}.yaml", f"{AUTHORITY}.yaml")
+"""What an Envoy reads of a certificate, in the set of files that infra/ca.py writes."""
 
 
 def secrets(certificate: str, key: str, authority: str) -> Mapping[str, str]:
-    """PEMs as an Envoy reads them (SDS): the name of a file -> its text.
+    """PEMs as an Envoy reads them (SDS): each of FILES -> its text.
 
     The PEMs themselves, not where they are: each file that an Envoy has to watch takes one of the 128 watchers that
     Linux gives a user (fs.inotify.max_user_instances), and a file that names others takes two.
@@ -21,11 +23,7 @@ def secrets(certificate: str, key: str, authority: str) -> Mapping[str, str]:
     chain, private = {"inline_string": certificate}, {"inline_string": key}
     identity = {"tls_certificate": {"certificate_chain": chain, "private_key": private}}
     trusted = {"validation_context": {"trusted_ca": {"inline_string": authority}}}
-    return {_file(IDENTITY): _secret(IDENTITY, identity), _file(AUTHORITY): _secret(AUTHORITY, trusted)}
-
-
-def _file(name: str) -> str:
-    return f"{name}.yaml"
+    return dict(zip(FILES, (_secret(IDENTITY, identity), _secret(AUTHORITY, trusted)), strict=True))
 
 
 def _secret(name: str, content: Config) -> str:
@@ -36,7 +34,7 @@ def _secret(name: str, content: Config) -> str:
 def _sds(workload: str, name: str, addresses: Addresses) -> Config:
     """Read through the link `current`, and again when infra/ca.py swaps it: a rotation needs no restart."""
     folder = f"{addresses.certs_dir}/{workload}"
-    source = {"path": f"{folder}/current/{_file(name)}", "watched_directory": {"path": folder}}
+    source = {"path": f"{folder}/current/{name}.yaml", "watched_directory": {"path": folder}}
     return {"name": name, "sds_config": {"path_config_source": source}}
 
 

@@ -133,7 +133,7 @@ def _forget_sockets(stack: Layout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def stop_with_parent() -> None:
+def _stop_with_parent() -> None:
     """Have the kernel send SIGTERM when the parent is gone (prctl(2)), where it can."""
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -142,7 +142,7 @@ def stop_with_parent() -> None:
 def main() -> None:
     """Run the stack that the settings name, silently."""
     if WITH_PARENT in sys.argv[1:]:
-        stop_with_parent()
+        _stop_with_parent()
     try:
         asyncio.run(run(layout(StackSettings()), lambda supervisor: None, lambda supervisor: None))
     except Unusable as error:

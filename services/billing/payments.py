@@ -37,7 +37,7 @@ STRIPE_TIMEOUT = limit("STRIPE_TIMEOUT", 2.0, "s", "For one answer; below a hand
 STRIPE_TWIN_TRIES = limit(
     "STRIPE_TWIN_TRIES", 4, "tries", "Of a request whose twin is under way, within a call's time."
 )
-STRIPE_TWIN_PAUSE = limit("STRIPE_TWIN_PAUSE", 0.3, "s", "Between them; an answer takes as long.")
+STRIPE_TWIN_PAUSE = limit("STRIPE_TWIN_PAUSE", 0.3, "s", "Between them: little for whoever waits, much for a request.")
 STRIPE_PAGE = limit("STRIPE_PAGE", 100, "objects", "Of one list, the most that Stripe gives.")
 CHARGE_STATES = {
     "succeeded": ProviderState.SUCCEEDED,
